@@ -1,0 +1,179 @@
+r"""Named latents: what a model is turned by, each with a unit, a support and a prior.
+
+A prior is kept as the name of its family and plain numbers, so that it is static: no
+optimiser can move it, and two equal ones are equal. The distributions and the bijections onto
+their supports are numpyro's.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpyro.distributions as dist
+from jaxtyping import Array, Float, PRNGKeyArray
+
+_FAMILIES: dict[str, Callable[..., dist.Distribution]] = {
+    "normal": dist.Normal,
+    "log-normal": dist.LogNormal,
+    "uniform": dist.Uniform,
+    "log-uniform": dist.LogUniform,
+}
+
+
+@dataclass(frozen=True)
+class Prior:
+    """A distribution of one latent; made by `normal`, `log_normal`, `uniform`, `log_uniform`."""
+
+    family: str
+    parameters: tuple[float, float]
+
+    def __post_init__(self):
+        if self.family not in _FAMILIES:
+            raise ValueError(
+                f"'{self.family}' is no family of priors; there are {', '.join(_FAMILIES)}."
+            )
+
+    def distribution(self) -> dist.Distribution:
+        """The prior as a numpyro distribution."""
+        return _FAMILIES[self.family](*self.parameters)
+
+
+def normal(mean: float = 0.0, std: float = 1.0) -> Prior:
+    r"""$\mathcal{N}(\text{mean}, \text{std}^2)$ on the real line."""
+    _check_positive(std=std)
+    return Prior("normal", (float(mean), float(std)))
+
+
+def log_normal(log_mean: float = 0.0, log_std: float = 1.0) -> Prior:
+    r"""$\log z \sim \mathcal{N}(\text{log\_mean}, \text{log\_std}^2)$: a positive latent."""
+    _check_positive(log_std=log_std)
+    return Prior("log-normal", (float(log_mean), float(log_std)))
+
+
+def uniform(low: float, high: float) -> Prior:
+    """Uniform on the interval from `low` to `high`."""
+    _check_interval(low, high)
+    return Prior("uniform", (float(low), float(high)))
+
+
+def log_uniform(low: float, high: float) -> Prior:
+    """`log z` uniform from `log low` to `log high`: a positive latent of unknown magnitude."""
+    _check_interval(low, high)
+    _check_positive(low=low)
+    return Prior("log-uniform", (float(low), float(high)))
+
+
+def _check_positive(**numbers: float) -> None:
+    for name, number in numbers.items():
+        if not number > 0:
+            raise ValueError(f"{name} is {number}; it must be positive.")
+
+
+def _check_interval(low: float, high: float) -> None:
+    if not low < high:
+        raise ValueError(f"the interval ({low}, {high}) is empty; give the lower end first.")
+
+
+class Latents(eqx.Module):
+    """The named latents of a model, in the order in which an array `z` holds them.
+
+    **Arguments:** `names`, one word each and all different; `units`, "" for none; `priors`.
+    """
+
+    names: tuple[str, ...] = eqx.field(static=True)
+    units: tuple[str, ...] = eqx.field(static=True)
+    priors: tuple[Prior, ...] = eqx.field(static=True)
+
+    def __check_init__(self):
+        if not len(self.names) == len(self.units) == len(self.priors):
+            raise ValueError(
+                f"{len(self.names)} names, {len(self.units)} units and {len(self.priors)} "
+                "priors were given; each latent needs one of each."
+            )
+        twice = sorted({name for name in self.names if self.names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two latents are called '{twice[0]}'; names must differ.")
+
+    @classmethod
+    def standard(cls, size: int, *, prefix: str = "z") -> "Latents":
+        """`size` independent standard-normal latents, named z1, z2, …"""
+        if size < 1:
+            raise ValueError(f"{size} latents were asked for; a model needs at least one.")
+        names = tuple(f"{prefix}{i + 1}" for i in range(size))
+        return cls(names, ("",) * size, (normal(),) * size)
+
+    @property
+    def size(self) -> int:
+        """How many latents there are."""
+        return len(self.names)
+
+    @property
+    def are_standard(self) -> bool:
+        """Whether every prior is the standard normal."""
+        return all(prior == normal() for prior in self.priors)
+
+    def index(self, name: str) -> int:
+        """The position of the latent called `name`."""
+        if name not in self.names:
+            raise ValueError(f"no latent is called '{name}'; there are {', '.join(self.names)}.")
+        return self.names.index(name)
+
+    def sample(self, key: PRNGKeyArray) -> Float[Array, " latent"]:
+        """A draw from the prior."""
+        return self.from_normal(jax.random.normal(key, (self.size,)))
+
+    def log_prior(self, z: Float[Array, " latent"]) -> Float[Array, ""]:
+        """Log-density of the prior at `z`, in nats; -inf outside the support."""
+
+        def log_prob(prior: dist.Distribution, part: Array) -> Array:
+            inside = prior.support(part)
+            return jnp.where(inside, prior.log_prob(part), -jnp.inf)
+
+        return self._by_family(log_prob, z).sum()
+
+    def from_normal(self, e: Float[Array, " latent"]) -> Float[Array, " latent"]:
+        r"""$z = F^{-1}(\Phi(e))$: standard normal scores to latents.
+
+        One step of `e` means the same for every prior, so a walk from -3 to 3 shows the whole
+        range that the prior allows, for an interval as for the real line.
+        """
+        if self.are_standard:
+            return e
+
+        def quantile(prior: dist.Distribution, part: Array) -> Array:
+            if isinstance(prior, dist.Normal):
+                # exact in the tails, where the normal's own distribution function saturates
+                return prior.loc + prior.scale * part
+            return prior.icdf(jax.scipy.stats.norm.cdf(part))
+
+        return self._by_family(quantile, e)
+
+    def constrain(self, u: Float[Array, " latent"]) -> Float[Array, " latent"]:
+        """Real numbers to latents inside their supports (numpyro's bijections)."""
+        return self._by_family(lambda prior, part: dist.biject_to(prior.support)(part), u)
+
+    def unconstrain(self, z: Float[Array, " latent"]) -> Float[Array, " latent"]:
+        """The inverse of `constrain`."""
+        return self._by_family(lambda prior, part: dist.biject_to(prior.support).inv(part), z)
+
+    def _by_family(
+        self, function: Callable[[dist.Distribution, Array], Array], z: Array
+    ) -> Array:
+        """Applies `function` once to each family of priors, not once to each latent."""
+        result = jnp.zeros_like(z)
+        for family in dict.fromkeys(prior.family for prior in self.priors):
+            where = [i for i, prior in enumerate(self.priors) if prior.family == family]
+            numbers = jnp.asarray([self.priors[i].parameters for i in where], dtype=z.dtype)
+            prior = _FAMILIES[family](numbers[:, 0], numbers[:, 1])
+            place = jnp.asarray(where)
+            result = result.at[place].set(function(prior, z[place]))
+        return result
+
+
+def latents(
+    names: Sequence[str], priors: Sequence[Prior], *, units: Sequence[str] | None = None
+) -> Latents:
+    """`Latents` from any sequences; without `units` every latent is a plain number."""
+    return Latents(tuple(names), tuple(units or ("",) * len(names)), tuple(priors))

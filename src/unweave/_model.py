@@ -1,0 +1,141 @@
+r"""The protocol: what a model can be asked for.
+
+*A model maps named latents to an observation; some models can also go back, and some can say
+how likely an observation is.* The parameters and the initial state of an equation are its
+latents just as z is a VAE's, so each tool is written once, against one of the four
+capabilities below, and never asks what kind of model it was given.
+
+Every method takes **one** observation; `jax.vmap` outside makes it many. An observation is an
+array of any shape, most often `(time, channel)`, in the user's units, in which NaN means "not
+observed". A `condition` is whatever is known beside it: sampling times, an input, a label.
+"""
+
+import abc
+from typing import Any, Literal, TypeAlias
+
+import equinox as eqx
+import jax
+from jaxtyping import Array, Float, Num, PRNGKeyArray
+
+from ._latents import Latents
+
+Condition: TypeAlias = Any
+Observation: TypeAlias = Num[Array, "..."]
+Latent: TypeAlias = Float[Array, " latent"]
+Scalar: TypeAlias = Float[Array, ""]
+Key: TypeAlias = PRNGKeyArray
+DensityKind: TypeAlias = Literal["exact", "bound", "estimate", "unnormalised"]
+
+
+class AbstractSampler(eqx.Module):
+    """A model that can draw observations."""
+
+    @abc.abstractmethod
+    def sample(self, key: Key, condition: Condition = None) -> Observation:
+        r"""Draws one observation, $x \sim p(x)$, its noise included."""
+
+
+class AbstractDecoder(AbstractSampler):
+    """A model that turns named latents into an observation."""
+
+    latents: eqx.AbstractVar[Latents]
+
+    @abc.abstractmethod
+    def decode(
+        self, z: Latent, condition: Condition = None, *, key: Key | None = None
+    ) -> Observation:
+        r"""The observation that the latents `z` stand for.
+
+        Without a key the expected observation $\mathbb{E}[x \mid z]$; with one a draw from
+        $p(x \mid z)$, observation noise included.
+        """
+
+    def sample(self, key: Key, condition: Condition = None) -> Observation:
+        r"""Draws $z$ from its prior, then $x \sim p(x \mid z)$."""
+        latent_key, noise_key = jax.random.split(key)
+        return self.decode(self.latents.sample(latent_key), condition, key=noise_key)
+
+
+class AbstractEncoder(eqx.Module):
+    """A model that turns an observation into latents."""
+
+    @abc.abstractmethod
+    def encode(
+        self, x: Observation, condition: Condition = None, *, key: Key | None = None
+    ) -> Latent:
+        r"""The latents of `x`: without a key the model's best estimate, with one a draw from
+        $p(z \mid x)$ or the model's approximation of it."""
+
+
+class AbstractDensity(eqx.Module):
+    """A model that says how likely an observation is.
+
+    `density_kind` says what the number is; two kinds never share a column without it.
+    """
+
+    density_kind: eqx.AbstractClassVar[DensityKind]
+
+    @abc.abstractmethod
+    def log_density(
+        self, x: Observation, condition: Condition = None, *, key: Key | None = None
+    ) -> Scalar:
+        r"""$\log p(x)$ in nats, over the observed (not NaN) entries, in the units of `x`.
+
+        Where the value is a Monte Carlo estimate, `key` draws it; without one a fixed key is
+        used, so that the same `x` gives the same number.
+        """
+
+
+class AbstractPosterior(AbstractDecoder, AbstractEncoder):
+    r"""What the variational objectives need beside the protocol; used in training alone.
+
+    A diagonal Gaussian $q(z \mid x)$ over standard-normal latents, and $\log p(x \mid z)$.
+    """
+
+    @abc.abstractmethod
+    def posterior(
+        self, x: Observation, condition: Condition = None
+    ) -> tuple[Latent, Latent]:
+        r"""Mean and log standard deviation of $q(z \mid x)$."""
+
+    @abc.abstractmethod
+    def log_likelihood(
+        self, x: Observation, z: Latent, condition: Condition = None
+    ) -> Scalar:
+        r"""$\log p(x \mid z)$ in nats, over the observed entries, in the units of `x`."""
+
+
+#: The capabilities by the word that tables and sentences use for them.
+CAPABILITIES: dict[str, type[eqx.Module]] = {
+    "sampler": AbstractSampler,
+    "decoder": AbstractDecoder,
+    "encoder": AbstractEncoder,
+    "density": AbstractDensity,
+}
+
+_REMEDY: dict[str, str] = {
+    "sampler": "none can be added from outside",
+    "decoder": "none can be added from outside",
+    "encoder": "wrap it in Inverted(model), which encodes by least squares",
+    "density": "use a model with one, such as vae or pca",
+}
+
+
+def capabilities(model: eqx.Module) -> tuple[str, ...]:
+    """The words of `CAPABILITIES` that hold for `model`, in order."""
+    return tuple(word for word, kind in CAPABILITIES.items() if isinstance(model, kind))
+
+
+def require(model: eqx.Module, *needed: str, tool: str) -> None:
+    """Raises `TypeError` with a sentence if `model` lacks a capability that `tool` needs."""
+    for word in needed:
+        if not isinstance(model, CAPABILITIES[word]):
+            has = ", ".join(capabilities(model)) or "none"
+            raise TypeError(
+                f"{tool} needs a model with {_article(word)} {word}, and {type(model).__name__} "
+                f"has none (it has: {has}); {_REMEDY[word]}."
+            )
+
+
+def _article(word: str) -> str:
+    return "an" if word[0] in "aeiou" else "a"

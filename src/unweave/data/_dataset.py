@@ -1,0 +1,135 @@
+"""Signals as they were recorded, datasets of observations cut from them, and splits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from .._schema import Schema
+
+
+@dataclass(frozen=True, eq=False)
+class Signal:
+    """One recording: `values` `(time, channel)` at `times` `(time,)`, NaN = not observed.
+
+    `group` is what must stay on one side of a split (a patient), `record` the recording itself.
+    `events` are sample indices of known events (annotated R peaks) with one label each.
+    """
+
+    record: str
+    group: str
+    values: np.ndarray
+    times: np.ndarray
+    channels: tuple[str, ...]
+    units: tuple[str, ...]
+    time_unit: str = "s"
+    events: np.ndarray | None = None
+    event_labels: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        if self.values.ndim != 2 or len(self.values) != len(self.times):
+            raise ValueError(
+                f"record '{self.record}' has values of shape {self.values.shape} for "
+                f"{len(self.times)} times; a signal is (time, channel)."
+            )
+        if not len(self.channels) == len(self.units) == self.values.shape[1]:
+            raise ValueError(
+                f"record '{self.record}' has {self.values.shape[1]} channels but "
+                f"{len(self.channels)} names and {len(self.units)} units."
+            )
+        if len(self.times) > 1 and not np.all(np.diff(self.times) > 0):
+            where = int(np.argmin(np.diff(self.times) > 0)) + 1
+            raise ValueError(
+                f"the times of record '{self.record}' do not increase at row {where + 1} "
+                f"({self.times[where - 1]:g}, then {self.times[where]:g}); sort the rows by time "
+                "and remove duplicates."
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Observations of one kind, with where each came from.
+
+    `observations` has shape `(n, *schema.shape)`; integers stay integers (images), and in
+    floats NaN means "not observed". `records` and `groups` name each one's recording and what
+    must not be split (a patient); `spans` `(n, 2)` are its first and last time in the
+    recording. `labels` `(n,)` are indices into `label_names`; `factors` `(n, factor)` are known
+    generative factors; `references` `(n, channel, k)` is what undoes each one's transform.
+    """
+
+    observations: np.ndarray
+    schema: Schema
+    records: np.ndarray
+    groups: np.ndarray
+    spans: np.ndarray
+    labels: np.ndarray | None = None
+    label_names: tuple[str, ...] = ()
+    factors: np.ndarray | None = None
+    factor_names: tuple[str, ...] = ()
+    references: np.ndarray | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    def __post_init__(self):
+        if self.observations.shape[1:] != self.schema.shape:
+            raise ValueError(
+                f"observations of shape {self.observations.shape[1:]} do not fit a schema of "
+                f"shape {self.schema.shape}."
+            )
+        n = len(self.observations)
+        for name in ("records", "groups", "spans", "labels", "factors", "references"):
+            part = getattr(self, name)
+            if part is not None and len(part) != n:
+                raise ValueError(f"{len(part)} {name} were given for {n} observations.")
+
+    def __len__(self) -> int:
+        return len(self.observations)
+
+    def take(self, rows: np.ndarray | Sequence[int] | slice) -> "Dataset":
+        """The dataset of these rows, an index array, a mask or a slice."""
+        index = np.asarray(rows) if not isinstance(rows, slice) else rows
+        parts = {
+            name: part[index]
+            for name in (
+                "observations", "records", "groups", "spans", "labels", "factors", "references",
+            )
+            if (part := getattr(self, name)) is not None
+        }  # fmt: skip
+        return replace(self, **parts)
+
+
+def dataset(
+    observations: np.ndarray,
+    schema: Schema,
+    *,
+    labels: np.ndarray | None = None,
+    label_names: tuple[str, ...] = (),
+    factors: np.ndarray | None = None,
+    factor_names: tuple[str, ...] = (),
+) -> Dataset:
+    """A dataset of independent observations: each its own record, so any may be held out."""
+    n = len(observations)
+    names = np.asarray([f"row {i}" for i in range(n)])
+    return Dataset(
+        observations=observations,
+        schema=schema,
+        records=names,
+        groups=names,
+        spans=np.zeros((n, 2)),
+        labels=labels,
+        label_names=label_names,
+        factors=factors,
+        factor_names=factor_names,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Training, validation (early stopping looks at it) and test data that share no window.
+
+    `how` says in words how they were parted.
+    """
+
+    train: Dataset
+    validation: Dataset
+    test: Dataset
+    how: str

@@ -1,0 +1,55 @@
+"""Scaling by numbers that were fitted on training data and travel with the model."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Num
+
+
+class Scale(eqx.Module):
+    r"""$x \mapsto (x - \text{offset}) / \text{spread}$ for each channel (the last axis).
+
+    The numbers are static: no optimiser moves them. A model keeps its scale and undoes it on
+    the way out, so everything that a model says is in the user's units.
+    """
+
+    offset: tuple[float, ...] = eqx.field(static=True)
+    spread: tuple[float, ...] = eqx.field(static=True)
+
+    def __check_init__(self):
+        if len(self.offset) != len(self.spread):
+            raise ValueError("a scale needs as many offsets as spreads.")
+        if not all(spread > 0 for spread in self.spread):
+            raise ValueError("a scale's spreads must be positive.")
+
+    @classmethod
+    def standard(cls, observations: np.ndarray) -> "Scale":
+        """Mean 0 and deviation 1 for each channel, over observations `(n, ..., channel)`."""
+        axes = tuple(range(observations.ndim - 1))
+        offset = np.nanmean(observations, axis=axes, dtype=np.float64)
+        spread = np.nanstd(observations, axis=axes, dtype=np.float64)
+        # a constant channel has no spread to divide by
+        spread = np.where(spread > 1e-12 * np.maximum(1, np.abs(offset)), spread, 1.0)
+        return cls(tuple(offset.tolist()), tuple(spread.tolist()))
+
+    @classmethod
+    def unit(cls, observations: np.ndarray) -> "Scale":
+        """From the smallest to the largest value onto [0, 1], one range for all channels."""
+        low, high = float(np.nanmin(observations)), float(np.nanmax(observations))
+        spread = high - low if high > low else 1.0
+        channels = observations.shape[-1]
+        return cls((low,) * channels, (spread,) * channels)
+
+    def apply(self, x: Num[Array, "..."]) -> Num[Array, "..."]:
+        """To the model's numbers."""
+        return (x - jnp.asarray(self.offset, x.dtype)) / jnp.asarray(self.spread, x.dtype)
+
+    def undo(self, x: Num[Array, "..."]) -> Num[Array, "..."]:
+        """Back to the user's units."""
+        return x * jnp.asarray(self.spread, x.dtype) + jnp.asarray(self.offset, x.dtype)
+
+    def log_volume(self, x: Num[Array, "..."]) -> Num[Array, ""]:
+        r"""$\sum \log \text{spread}$ over the observed entries of `x`: what a log-density of
+        scaled data must lose to be one of the data itself."""
+        logs = jnp.log(jnp.asarray(self.spread, x.dtype))
+        return jnp.where(jnp.isnan(x), 0, jnp.broadcast_to(logs, x.shape)).sum()

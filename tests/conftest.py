@@ -1,0 +1,30 @@
+"""How every test runs: JAX strict, shapes and types checked, real data where it is there."""
+
+import os
+import pathlib
+
+import jax
+import pytest
+from jaxtyping import install_import_hook
+
+# shapes and types are checked at every call, in the tests only
+_hook = install_import_hook("unweave", "beartype.beartype")
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+DATA = ROOT.parent / "shared" / "data"
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+# compiled programs persist within the run and from one run to the next
+jax.config.update(
+    "jax_compilation_cache_dir", os.environ.get("UNWEAVE_CACHE", str(ROOT / ".cache" / "jax"))
+)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> pathlib.Path:
+    """The folder of real recordings; tests that need it skip where it is missing."""
+    if not DATA.is_dir():
+        pytest.skip("the real data folder ../shared/data is not there")
+    return DATA
