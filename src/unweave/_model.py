@@ -86,23 +86,29 @@ class AbstractDensity(eqx.Module):
         """
 
 
-class AbstractPosterior(AbstractDecoder, AbstractEncoder):
-    r"""What the variational objectives need beside the protocol; used in training alone.
-
-    A diagonal Gaussian $q(z \mid x)$ over standard-normal latents, and $\log p(x \mid z)$.
-    """
-
-    @abc.abstractmethod
-    def posterior(
-        self, x: Observation, condition: Condition = None
-    ) -> tuple[Latent, Latent]:
-        r"""Mean and log standard deviation of $q(z \mid x)$."""
+class AbstractLikelihood(AbstractDecoder):
+    r"""What training needs of a decoder beside the protocol: $\log p(x \mid z)$."""
 
     @abc.abstractmethod
     def log_likelihood(
         self, x: Observation, z: Latent, condition: Condition = None
     ) -> Scalar:
         r"""$\log p(x \mid z)$ in nats, over the observed entries, in the units of `x`."""
+
+
+class AbstractAutoencoder(AbstractLikelihood, AbstractEncoder):
+    """What training needs of an encoder and a decoder fitted together."""
+
+
+class AbstractPosterior(AbstractAutoencoder):
+    r"""What the variational objectives need: a diagonal Gaussian $q(z \mid x)$ over
+    standard-normal latents. Training alone uses it."""
+
+    @abc.abstractmethod
+    def posterior(
+        self, x: Observation, condition: Condition = None
+    ) -> tuple[Latent, Latent]:
+        r"""Mean and log standard deviation of $q(z \mid x)$."""
 
 
 #: The capabilities by the word that tables and sentences use for them.

@@ -42,14 +42,17 @@ class Scale(eqx.Module):
 
     def apply(self, x: Num[Array, "..."]) -> Num[Array, "..."]:
         """To the model's numbers."""
-        return (x - jnp.asarray(self.offset, x.dtype)) / jnp.asarray(self.spread, x.dtype)
+        return (x - _to_shape(self.offset, x)) / _to_shape(self.spread, x)
 
     def undo(self, x: Num[Array, "..."]) -> Num[Array, "..."]:
         """Back to the user's units."""
-        return x * jnp.asarray(self.spread, x.dtype) + jnp.asarray(self.offset, x.dtype)
+        return x * _to_shape(self.spread, x) + _to_shape(self.offset, x)
 
     def log_volume(self, x: Num[Array, "..."]) -> Num[Array, ""]:
         r"""$\sum \log \text{spread}$ over the observed entries of `x`: what a log-density of
         scaled data must lose to be one of the data itself."""
-        logs = jnp.log(jnp.asarray(self.spread, x.dtype))
-        return jnp.where(jnp.isnan(x), 0, jnp.broadcast_to(logs, x.shape)).sum()
+        return jnp.where(jnp.isnan(x), 0, jnp.log(_to_shape(self.spread, x))).sum()
+
+
+def _to_shape(numbers: tuple[float, ...], x: Num[Array, "..."]) -> Num[Array, "..."]:
+    return jnp.broadcast_to(jnp.asarray(numbers, x.dtype), x.shape)

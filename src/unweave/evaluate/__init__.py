@@ -1,1 +1,5 @@
-"""evaluate."""
+"""Measures of a fitted model."""
+
+from ._summary import Summary as Summary
+from ._summary import explained_variance as explained_variance
+from ._summary import summarise as summarise

@@ -1,1 +1,31 @@
-"""train."""
+"""Training: recipes, objectives, steppers, and the one loop."""
+
+from ._loop import Interrupted as Interrupted
+from ._loop import Progress as Progress
+from ._loop import Trained as Trained
+from ._loop import Trainer as Trainer
+from ._loop import TrainingFailed as TrainingFailed
+from ._loop import Watch as Watch
+from ._folder import RunFolder as RunFolder
+from ._folder import RunFolderError as RunFolderError
+from ._folder import fingerprint as fingerprint
+from ._folder import write_text as write_text
+from ._objectives import Objective as Objective
+from ._objectives import autoencode as autoencode
+from ._objectives import capacity as capacity
+from ._objectives import disentangled_prior as disentangled_prior
+from ._objectives import elbo as elbo
+from ._objectives import factor as factor
+from ._objectives import factor_critic as factor_critic
+from ._objectives import information as information
+from ._objectives import maximum_mean_discrepancy as maximum_mean_discrepancy
+from ._objectives import permute_codes as permute_codes
+from ._objectives import total_correlation as total_correlation
+from ._objectives import variational_terms as variational_terms
+from ._recipe import Budget as Budget
+from ._recipe import Plan as Plan
+from ._recipe import Recipe as Recipe
+from ._steppers import AbstractStepper as AbstractStepper
+from ._steppers import Adversarial as Adversarial
+from ._steppers import Descend as Descend
+from ._steppers import State as State

@@ -1,0 +1,42 @@
+# make demo: a model of simulated heartbeats, with its report     make test: the tests
+# make test-all: also the slow ones                               make check: lint, types, tests
+# make bench: against peers (see bench/run.py)                    make docs: the documentation
+
+PYTHON ?= $(or $(shell command -v python3.13 python3.12 python3.11 2>/dev/null | head -n 1),python3)
+BIN := .venv/bin
+
+.PHONY: demo test test-all lint check docs bench clean
+
+# made again when what it installs has changed
+.venv/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "unweave needs Python 3.11 or newer; name one: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: .venv/ready
+	$(BIN)/unweave fit beta-vae heartbeats --latents 10 --out runs/demo --force
+
+test: .venv/ready
+	$(BIN)/python -m pytest -m 'not slow'
+
+test-all: .venv/ready
+	$(BIN)/python -m pytest
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+check: lint test
+
+docs: .venv/ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(BIN)/mkdocs build --strict
+
+bench: .venv/ready
+	$(BIN)/python bench/run.py
+
+clean:
+	rm -rf .venv .cache site dist

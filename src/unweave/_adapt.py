@@ -1,0 +1,163 @@
+r"""Adapters: each adds exactly one capability to a model that lacks it.
+
+Fitting an equation to a series and inverting a generator are one problem, least squares over
+the latents, and so one piece of code.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpyro.distributions as dist
+import optimistix as optx
+from jaxtyping import Array, Bool, Float, Int
+
+from ._latents import Latents
+from ._model import (
+    AbstractDecoder,
+    AbstractEncoder,
+    Condition,
+    Key,
+    Latent,
+    Observation,
+)
+
+
+class Fits(eqx.Module):
+    """What least squares reached from each start, the best first.
+
+    `z` `(start, latent)`; `cost` `(start,)`, half the sum of squares, infinite where the model
+    gave no finite observation; `steps` `(start,)`; `converged` `(start,)`, whether the steps
+    had become smaller than the tolerance.
+    """
+
+    z: Float[Array, "start latent"]
+    cost: Float[Array, " start"]
+    steps: Int[Array, " start"]
+    converged: Bool[Array, " start"]
+
+
+class Inverted(AbstractDecoder, AbstractEncoder):
+    r"""A decoder with an encoder added: the latents that explain an observation best.
+
+    $\hat z = \arg\min_z \sum_i \big((x_i - f_i(z)) / s_i\big)^2$ over the observed entries, by
+    Levenberg–Marquardt (Levenberg 1944; Marquardt 1963) from the prior's median and from draws
+    of the prior, on coordinates in which every latent's support is the real line.
+
+    **Arguments:** `decoder`; `starts`, how many; `steps`, at most so many from each; `scale`,
+    $s$, one for each channel in the units of the observation, or none; `with_prior`, whether
+    normal and log-normal priors count as $\sum_j \big((u_j - m_j) / d_j\big)^2$ with $u = z$ or
+    $\log z$: the mode of the posterior, where `scale` is the noise's standard deviation.
+    """
+
+    decoder: AbstractDecoder
+    starts: int = eqx.field(static=True, default=8)
+    steps: int = eqx.field(static=True, default=128)
+    scale: tuple[float, ...] = eqx.field(static=True, default=())
+    with_prior: bool = eqx.field(static=True, default=False)
+
+    def __check_init__(self):
+        if self.starts < 1 or self.steps < 1:
+            raise ValueError(
+                f"Inverted was given {self.starts} starts of {self.steps} steps; it needs at "
+                "least one of each."
+            )
+        if not all(scale > 0 for scale in self.scale):
+            raise ValueError(f"the scales {self.scale} are not all positive.")
+        if self.with_prior and not self.scale:
+            raise ValueError(
+                "a prior counts against the noise; give Inverted each channel's standard "
+                "deviation of the noise as scale=."
+            )
+
+    @property
+    def latents(self) -> Latents:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The decoder's."""
+        return self.decoder.latents
+
+    def decode(
+        self, z: Latent, condition: Condition = None, *, key: Key | None = None
+    ) -> Observation:
+        """As the decoder does."""
+        return self.decoder.decode(z, condition, key=key)
+
+    def encode(
+        self, x: Observation, condition: Condition = None, *, key: Key | None = None
+    ) -> Latent:
+        """The best of the starts, NaN if none gave a finite observation; `key` draws the
+        starts, and without it they are the same each time."""
+        fits = self.fits(x, condition, key=key)
+        return jnp.where(jnp.isfinite(fits.cost[0]), fits.z[0], jnp.nan)
+
+    def fits(
+        self, x: Observation, condition: Condition = None, *, key: Key | None = None
+    ) -> Fits:
+        """What every start reached: whether the answer depends on the start."""
+        key = jax.random.key(0) if key is None else key
+        starts = starting_points(self.latents, self.starts, key=key)
+        # float64 where the observation is: equations need it, and networks do not
+        starts = starts.astype(
+            x.dtype if jnp.issubdtype(x.dtype, jnp.floating) else jnp.float32
+        )
+        return least_squares(self, x, condition, starts=starts)
+
+
+def starting_points(latents: Latents, count: int, *, key: Key) -> Float[Array, "start latent"]:
+    """The prior's median and `count - 1` draws, in the unconstrained coordinates."""
+    centre = latents.unconstrain(latents.from_normal(jnp.zeros(latents.size)))
+    draws = jax.vmap(latents.sample)(jax.random.split(key, count))
+    points = jax.vmap(latents.unconstrain)(draws).at[0].set(centre)
+    # a draw on the very end of an interval lies at infinity
+    return jnp.where(jnp.isfinite(points), points, centre[None, :])
+
+
+def least_squares(
+    model: Inverted,
+    x: Observation,
+    condition: Condition,
+    *,
+    starts: Float[Array, "start latent"],
+) -> Fits:
+    """Levenberg–Marquardt from each of the `starts`, points in unconstrained coordinates."""
+    # forward mode: an observation has many entries, and a model few latents
+    tolerance = 1e-10 if starts.dtype == jnp.float64 else 1e-6
+    solver = optx.LevenbergMarquardt(rtol=tolerance, atol=tolerance)
+
+    def descend(start: Latent) -> tuple[Latent, Array, Array, Array]:
+        solution = optx.least_squares(
+            _residual, solver, start, (model, x, condition), max_steps=model.steps, throw=False
+        )
+        left = _residual(solution.value, (model, x, condition))
+        cost = jnp.nan_to_num(0.5 * (left @ left), nan=jnp.inf)
+        done = solution.result == optx.RESULTS.successful
+        return solution.value, cost, solution.stats["num_steps"], done
+
+    points, cost, steps, converged = jax.vmap(descend)(starts)
+    z = jax.vmap(model.latents.constrain)(points)
+    order = jnp.argsort(cost)
+    return Fits(z[order], cost[order], steps[order], converged[order])
+
+
+def _residual(
+    u: Latent, problem: tuple[Inverted, Observation, Condition]
+) -> Float[Array, " residual"]:
+    """What is left to explain, entry by entry, then what the prior objects to."""
+    model, x, condition = problem
+    z = model.latents.constrain(u)
+    expected = model.decoder.decode(z, condition).astype(u.dtype)
+    observed = ~jnp.isnan(x)
+    left = jnp.where(observed, jnp.where(observed, x, 0).astype(u.dtype) - expected, 0.0)
+    if model.scale:
+        left = left / jnp.broadcast_to(jnp.asarray(model.scale, u.dtype), left.shape)
+    if not model.with_prior:
+        return left.reshape(-1)
+    return jnp.concatenate([left.reshape(-1), _prior_residual(model.latents, u)])
+
+
+def _prior_residual(latents: Latents, u: Latent) -> Latent:
+    """Standard scores under the priors that are normal in these coordinates, 0 for others."""
+    scores = []
+    for prior, part in zip(latents.priors, u, strict=True):
+        located = isinstance(prior.distribution(), dist.Normal | dist.LogNormal)
+        middle, spread = prior.parameters if located else (0.0, float("inf"))
+        scores.append((part - middle) / spread)
+    return jnp.stack(scores)

@@ -1,0 +1,3 @@
+"""The command line: `unweave VERB ...`."""
+
+from ._parser import main as main

@@ -1,0 +1,19 @@
+"""Compiled programs, kept in the user's cache folder from one command to the next."""
+
+import os
+
+import jax
+import platformdirs
+
+
+def use_compilation_cache() -> None:
+    """Sets JAX's persistent cache; `UNWEAVE_CACHE` names another folder, or is empty for none.
+
+    The command line does this for itself; a program that imports unweave decides for itself.
+    """
+    folder = os.environ.get("UNWEAVE_CACHE", platformdirs.user_cache_dir("unweave"))
+    if not folder:
+        return
+    jax.config.update("jax_compilation_cache_dir", folder)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

@@ -1,0 +1,113 @@
+"""The options of a recipe: one for every argument of its function, with its type and default."""
+
+import argparse
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
+
+from .._noise import AbstractNoise
+from ..recipes import NOISES, RECIPES
+from ..train import Recipe
+from ._output import Result
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f"{message} (see: {self.prog} --help)")
+
+
+def make_recipe(name: str, options: Mapping[str, Any]) -> Recipe:
+    """The recipe called `name` with options as the command line or `run.toml` gives them."""
+    function, given = _function(name), dict(options)
+    known = inspect.signature(function).parameters
+    for option, value in given.items():
+        if option not in known:
+            raise ValueError(f"'{option}' is no option of {name}; it has {', '.join(known)}.")
+        if isinstance(value, list):
+            given[option] = tuple(value)
+    noise = given.get("noise")
+    if noise is not None:
+        if noise not in NOISES:
+            raise ValueError(f"'{noise}' is no noise; there are {', '.join(NOISES)}.")
+        given["noise"] = NOISES[noise]()
+    return function(**given)
+
+
+def parse_options(name: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """The recipe's options among the arguments that the common ones left over."""
+    parsed = _parser_for(name).parse_args(list(arguments))
+    return {key: value for key, value in vars(parsed).items() if value is not None}
+
+
+def options_of(name: str) -> str:
+    """The help text of a recipe's own options."""
+    return _parser_for(name).format_help()
+
+
+def describe_recipes() -> Result:
+    """Every recipe with what it is and its defaults."""
+    result, lines = {}, []
+    for name, function in RECIPES.items():
+        what = " ".join((inspect.getdoc(function) or "").split())
+        defaults = {k: _plain(p.default) for k, p in _parameters(function).items()}
+        result[name] = {"what": what, "options": defaults}
+        options = " ".join(f"--{_flag(k)} {v}" for k, v in defaults.items() if v is not None)
+        lines.append(f"{name}\n    {what}\n    {options}")
+    return {"recipes": result}, "\n".join(lines)
+
+
+def _function(name: str) -> Callable[..., Recipe]:
+    if name not in RECIPES:
+        raise ValueError(f"'{name}' is no recipe; there are {', '.join(RECIPES)}.")
+    return RECIPES[name]
+
+
+def _parameters(function: Callable[..., Recipe]) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(function).parameters
+
+
+def _parser_for(name: str) -> argparse.ArgumentParser:
+    function = _function(name)
+    kinds = typing.get_type_hints(function)
+    parser = _Parser(
+        prog=f"unweave fit {name}",
+        usage=argparse.SUPPRESS,
+        description=" ".join((inspect.getdoc(function) or "").split()),
+        add_help=False,
+        allow_abbrev=False,
+    )
+    group = parser.add_argument_group(f"options of {name}")
+    for key, parameter in _parameters(function).items():
+        default = _plain(parameter.default)
+        help = "chosen by the data" if default is None else f"default {default}"
+        flags = [f"--{_flag(key)}"]
+        kind = _without_none(kinds[key])
+        if kind is bool:
+            action = argparse.BooleanOptionalAction
+            group.add_argument(*flags, dest=key, action=action, default=None, help=help)
+        elif kind is AbstractNoise:
+            group.add_argument(*flags, dest=key, choices=tuple(NOISES), help=help)
+        else:
+            read = _whole_numbers if typing.get_origin(kind) is tuple else kind
+            group.add_argument(*flags, dest=key, type=read, help=help, metavar="")
+    return parser
+
+
+def _without_none(kind: Any) -> Any:
+    if isinstance(kind, types.UnionType):
+        return next(k for k in typing.get_args(kind) if k is not types.NoneType)
+    return kind
+
+
+def _whole_numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(",") if part)
+
+
+def _flag(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _plain(default: Any) -> Any:
+    return ",".join(map(str, default)) if isinstance(default, tuple) else default

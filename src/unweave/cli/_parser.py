@@ -1,0 +1,214 @@
+"""The command line. This file only reads arguments and imports nothing heavy, so that `--help`
+answers at once; what the verbs do is in `_fit` and `_verbs`."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from .._version import __version__
+
+_DESCRIPTION = """\
+Equations and networks, one kind of model: fit one to measured signals, sample it, turn its
+latents, and read what it is worth."""
+
+_EXAMPLES = """\
+examples:
+  unweave fit beta-vae ecg_ptb --kind beats --lead ii --latents 10 --out runs/ecg
+  unweave fit vae digits --kind images
+  unweave fit beta-vae prices.csv --kind windows --column close --time timestamp \\
+      --length 180 --transform log-return
+  unweave sample runs/ecg -n 100 -o samples.csv
+  unweave traverse runs/ecg
+  unweave report runs/ecg
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse with our one-line errors."""
+
+    def error(self, message: str) -> NoReturn:
+        raise _UsageError(f"{message} (see: {self.prog} --help)")
+
+
+class _UsageError(ValueError):
+    pass
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one verb; returns the exit status: 0, 2 for a wrong input, 130 when interrupted."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    as_json = "--json" in arguments
+    try:
+        return _dispatch(arguments)
+    except KeyboardInterrupt as interruption:
+        _complain(str(interruption) or "interrupted", as_json)
+        return 130
+    except BrokenPipeError:
+        # whoever read our output has gone; what is still buffered has nowhere to go
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (ValueError, TypeError, OSError, MemoryError) as error:
+        if os.environ.get("UNWEAVE_TRACEBACK"):
+            raise
+        _complain(_sentence(error), as_json)
+        return 2
+
+
+def _dispatch(arguments: list[str]) -> int:
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    if options.verb is None:
+        parser.print_help()
+        return 0
+    if rest and options.verb != "fit":
+        raise _UsageError(
+            f"unrecognized arguments: {' '.join(rest)} (see: unweave {options.verb} --help)"
+        )
+    from . import _verbs  # not before it is known that something is to be computed
+
+    return _verbs.run(options, rest, parser)
+
+
+def _complain(sentence: str, as_json: bool) -> None:
+    print(f"unweave: {sentence}", file=sys.stderr)
+    if as_json:
+        print(json.dumps({"error": sentence}))
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}."
+    text = " ".join(str(error).split())
+    return text or f"{type(error).__name__} without a message."
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="unweave",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"unweave {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
+    _fit_parser(verbs)
+    _recipes_parser(verbs)
+    _look_parser(verbs)
+    _sample_parser(verbs)
+    _traverse_parser(verbs)
+    _interpolate_parser(verbs)
+    _reconstruct_parser(verbs)
+    _encode_parser(verbs)
+    _report_parser(verbs)
+    return parser
+
+
+def _verb(verbs, name: str, help: str, **more) -> argparse.ArgumentParser:
+    parser = verbs.add_parser(name, help=help, description=help, allow_abbrev=False, **more)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser
+
+
+def _fit_parser(verbs) -> None:
+    parser = _verb(
+        verbs, "fit", "fit a recipe to data, into a run folder", add_help=False,
+        usage="unweave fit RECIPE DATA [DATA ...] [options] [the recipe's own options]",
+    )  # fmt: skip
+    parser.add_argument("-h", "--help", action="store_true", help="this, and the recipe's options")
+    parser.add_argument("recipe", nargs="?", help="a name out of: unweave recipes")
+    parser.add_argument("data", nargs="*", help="files, folders, physionet:…, or a built-in set")
+    _data_options(parser)
+    run = parser.add_argument_group("run")
+    run.add_argument("--out", metavar="DIR", help="the run folder (default: runs/RECIPE-DATA)")
+    run.add_argument("--seed", type=int, default=None, help="default 0")
+    run.add_argument("--resume", metavar="DIR", help="go on with the run in DIR, bit for bit")
+    run.add_argument("--from", dest="from_file", metavar="RUN.TOML", help="repeat a run")
+    run.add_argument("--force", action="store_true", help="replace what is in --out")
+    run.add_argument("--checkpoint-every", type=float, default=60.0, metavar="SECONDS")
+    run.add_argument("--no-report", action="store_true", help="leave figures and page out")
+    run.add_argument("--track", choices=("tensorboard", "mlflow"), help="log there as well")
+    run.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def _data_options(parser: argparse.ArgumentParser) -> None:
+    data = parser.add_argument_group("data")
+    data.add_argument("--kind", help="beats, windows, series, rows or images")
+    data.add_argument("--time", metavar="COLUMN", help="the column with the times")
+    data.add_argument("--columns", "--column", "--lead", "--leads", metavar="A,B", dest="columns",
+                      help="the columns or leads to use")  # fmt: skip
+    data.add_argument("--rate", type=float, help="samples a second, where there are no times")
+    data.add_argument("--unit", help="the unit of rows")
+    data.add_argument("--before", type=float, help="beats: seconds before the R peak (0.25)")
+    data.add_argument("--after", type=float, help="beats: seconds after it (0.45)")
+    data.add_argument("--samples", type=int, help="beats: samples in a window (256)")
+    data.add_argument("--length", type=int, help="windows: samples in a window")
+    data.add_argument("--step", type=int, help="windows: samples between two starts (length)")
+    data.add_argument("--transform", help="windows: level, log-return or z-score")
+    data.add_argument("--split", help="group, time or random (group where there are several)")
+    data.add_argument("--test", type=float, help="the share held out for the test (0.2)")
+    data.add_argument("--validation", type=float, help="the share for early stopping (0.1)")
+    data.add_argument("--gap", type=float, help="time left out between parts (one window)")
+
+
+def _recipes_parser(verbs) -> None:
+    _verb(verbs, "recipes", "list the recipes, their options and defaults")
+
+
+def _look_parser(verbs) -> None:
+    parser = _verb(verbs, "look", "say what is read from data, and how it would be split")
+    parser.add_argument("data", nargs="+", help="files, folders or a built-in set")
+    _data_options(parser)
+
+
+def _run_verb(verbs, name: str, help: str, *, output: str) -> argparse.ArgumentParser:
+    parser = _verb(verbs, name, help)
+    parser.add_argument("run", help="a run folder")
+    parser.add_argument("-o", "--output", metavar="FILE", help=output)
+    parser.add_argument("--force", action="store_true", help="replace FILE")
+    return parser
+
+
+def _sample_parser(verbs) -> None:
+    parser = _run_verb(verbs, "sample", "draw from a fitted model, in the data's units",
+                       output=".csv, .parquet, .npy or .npz (default: RUN/samples.csv)")  # fmt: skip
+    parser.add_argument("-n", type=int, default=100, help="how many (100)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--no-noise", action="store_true", help="without observation noise")
+
+
+def _traverse_parser(verbs) -> None:
+    parser = _run_verb(verbs, "traverse", "turn every latent from low to high, as a figure",
+                       output=".svg, .png or .pdf (default: RUN/traversal.svg)")  # fmt: skip
+    parser.add_argument("--steps", type=int, default=7)
+    parser.add_argument("--low", type=float, default=-3.0, help="in standard deviations (-3)")
+    parser.add_argument("--high", type=float, default=3.0)
+
+
+def _interpolate_parser(verbs) -> None:
+    parser = _run_verb(verbs, "interpolate", "walk between two held-out observations",
+                       output=".svg, .png or .pdf (default: RUN/interpolation.svg)")  # fmt: skip
+    parser.add_argument("--between", type=int, nargs=2, default=(0, 1), metavar=("A", "B"),
+                        help="which of the held-out examples (0 1)")  # fmt: skip
+    parser.add_argument("--steps", type=int, default=9)
+
+
+def _reconstruct_parser(verbs) -> None:
+    parser = _run_verb(verbs, "reconstruct", "encode and decode held-out observations",
+                       output=".svg, .png or .pdf (default: RUN/reconstructions.svg)")  # fmt: skip
+    parser.add_argument("-n", type=int, default=6, help="how many (6)")
+
+
+def _encode_parser(verbs) -> None:
+    parser = _run_verb(verbs, "encode", "the latents of data, read as the run read its own",
+                       output=".csv, .parquet, .npy or .npz (default: RUN/codes.csv)")  # fmt: skip
+    parser.add_argument("data", nargs="*", help="files (default: the run's own data)")
+
+
+def _report_parser(verbs) -> None:
+    parser = _verb(verbs, "report", "write the page of a run: one self-contained HTML file")
+    parser.add_argument("run", help="a run folder")
+    parser.add_argument("-o", "--output", metavar="FILE", help="default: RUN/report.html")

@@ -1,0 +1,185 @@
+"""What the verbs do, one function each: a result, as a sentence and as one object."""
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from .. import plots, show
+from .._model import require
+from ..data import restore
+from ..report import write_run_report
+from ..run import Run, load_run
+from ..sources import Source, open_source, read_source
+from ._cache import use_compilation_cache
+from ._fit import fit_help, fit_verb, given_source
+from ._options import describe_recipes
+from ._output import Result, check_free, print_result, write_codes, write_observations
+
+
+def run(options: argparse.Namespace, rest: list[str], parser: argparse.ArgumentParser) -> int:
+    """Runs the verb that was asked for and prints its result."""
+    use_compilation_cache()
+    if options.verb == "fit" and options.help:
+        print(fit_help(options, parser))
+        return 0
+    if options.verb == "fit":
+        result, text = fit_verb(options, rest)
+    else:
+        result, text = _VERBS[options.verb](options)
+    print_result(result, text, as_json=options.json)
+    return 0
+
+
+def _recipes(options: argparse.Namespace) -> Result:
+    return describe_recipes()
+
+
+def _look(options: argparse.Namespace) -> Result:
+    source = Source.from_settings(given_source(options))
+    data = read_source(source)
+    split = open_source(source)
+    schema = data.schema
+    units = ", ".join(
+        f"{name} ({unit})" if unit else name
+        for name, unit in zip(schema.channels, schema.units, strict=True)
+    )
+    shape = " × ".join(
+        f"{size} {axis}s" for size, axis in zip(schema.shape, schema.axes, strict=True)
+    )
+    missing = 0.0
+    if data.observations.dtype.kind == "f":
+        missing = float(np.isnan(data.observations).mean())
+    result = {
+        "kind": schema.kind,
+        "n": len(data),
+        "shape": list(schema.shape),
+        "axes": list(schema.axes),
+        "channels": list(schema.channels),
+        "units": list(schema.units),
+        "records": len(set(data.records.tolist())),
+        "groups": len(set(data.groups.tolist())),
+        "missing": missing,
+        "split": split.how,
+        "n_train": len(split.train),
+        "n_validation": len(split.validation),
+        "n_test": len(split.test),
+        "notes": list(data.notes),
+    }
+    text = (
+        f"{len(data)} {schema.kind} of {shape}: {units}\n"
+        f"from {result['records']} records in {result['groups']} groups; "
+        f"{100 * missing:.2g} % not observed\n"
+        f"split {split.how}: {len(split.train)} train, {len(split.validation)} validation, "
+        f"{len(split.test)} test"
+    )
+    return result, "\n".join([text, *data.notes])
+
+
+def _sample(options: argparse.Namespace) -> Result:
+    fitted = load_run(options.run)
+    if options.n < 1:
+        raise ValueError(f"{options.n} samples were asked for; give -n at least 1.")
+    path = _output(options, fitted, "samples.csv")
+    key = jax.random.key(options.seed)
+    x = show.draw(fitted.model, options.n, noise=not options.no_noise, key=key)
+    x = restore(x, fitted.schema)
+    write_observations(path, x, fitted.schema)
+    return (
+        {"run": str(fitted.folder), "n": options.n, "output": str(path), "seed": options.seed},
+        f"{options.n} samples: {path}",
+    )
+
+
+def _traverse(options: argparse.Namespace) -> Result:
+    fitted = load_run(options.run)
+    path = _output(options, fitted, "traversal.svg")
+    x = show.traverse(fitted.model, steps=options.steps, low=options.low, high=options.high)
+    names = fitted.model.latents.names
+    figure = plots.traversal(
+        _restored(x, fitted), fitted.schema, names=names, low=options.low, high=options.high
+    )
+    plots.save(figure, path)
+    result = {"run": str(fitted.folder), "output": str(path), "latents": list(names)}
+    return result, f"traversal: {path}"
+
+
+def _interpolate(options: argparse.Namespace) -> Result:
+    fitted = load_run(options.run)
+    require(fitted.model, "encoder", "decoder", tool="interpolate")
+    path = _output(options, fitted, "interpolation.svg")
+    first, last = options.between
+    n = len(fitted.examples)
+    if not (0 <= first < n and 0 <= last < n):
+        raise ValueError(
+            f"--between {first} {last} is out of range: the run keeps {n} held-out examples, "
+            f"0 to {n - 1}."
+        )
+    codes = show.codes(fitted.model, fitted.examples[[first, last]])
+    x = show.interpolate(fitted.model, codes[0], codes[1], steps=options.steps)
+    plots.save(plots.samples(restore(x, fitted.schema), fitted.schema), path)
+    return {"run": str(fitted.folder), "output": str(path)}, f"interpolation: {path}"
+
+
+def _reconstruct(options: argparse.Namespace) -> Result:
+    fitted = load_run(options.run)
+    path = _output(options, fitted, "reconstructions.svg")
+    x = fitted.examples[: options.n]
+    figure = plots.reconstructions(x, show.reconstruct(fitted.model, x), fitted.schema)
+    plots.save(figure, path)
+    return {"run": str(fitted.folder), "output": str(path)}, f"reconstructions: {path}"
+
+
+def _encode(options: argparse.Namespace) -> Result:
+    fitted = load_run(options.run)
+    require(fitted.model, "encoder", tool="encode")
+    path = _output(options, fitted, "codes.csv")
+    settings = dict(fitted.settings["data"])
+    if options.data:
+        settings["paths"] = list(options.data)
+    data = read_source(Source.from_settings(settings))
+    if data.schema.shape != fitted.schema.shape:
+        raise ValueError(
+            f"the observations have shape {data.schema.shape}, and the model of {options.run} "
+            f"takes {fitted.schema.shape}; read them as the run did (see its run.toml)."
+        )
+    codes = show.codes(fitted.model, data.observations)
+    write_codes(path, codes, data, fitted.model)
+    result = {"run": str(fitted.folder), "n": len(codes), "output": str(path)}
+    return result, f"{len(codes)} codes: {path}"
+
+
+def _report(options: argparse.Namespace) -> Result:
+    fitted = load_run(options.run)
+    path = write_run_report(fitted, output=options.output)
+    return {"run": str(fitted.folder), "output": str(path)}, f"report: {path}"
+
+
+_VERBS: Mapping[str, Callable[[argparse.Namespace], Result]] = {
+    "recipes": _recipes,
+    "look": _look,
+    "sample": _sample,
+    "traverse": _traverse,
+    "interpolate": _interpolate,
+    "reconstruct": _reconstruct,
+    "encode": _encode,
+    "report": _report,
+}
+
+
+def _output(options: argparse.Namespace, fitted: Run, name: str) -> Path:
+    """Where the result goes: a file that was named must not exist, the run's own may."""
+    if options.output is None:
+        assert fitted.folder is not None
+        return fitted.folder / name
+    path = Path(options.output)
+    check_free(path, force=options.force)
+    return path
+
+
+def _restored(walks: np.ndarray, fitted: Run) -> np.ndarray:
+    """Walks `(latent, step, ...)` with the windows' transform undone."""
+    flat = restore(walks.reshape(-1, *fitted.schema.shape), fitted.schema)
+    return flat.reshape(walks.shape)

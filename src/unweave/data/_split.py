@@ -1,0 +1,229 @@
+"""Splits into training, validation and test data that share no patient and no window."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ._dataset import Dataset, Split
+
+# a record gives something to all three parts from this many windows on: one for each, and one
+# at each border that may have to be dropped
+_ENOUGH = 5
+
+
+def split(data: Dataset, *, seed: int = 0) -> Split:
+    """The default: by group, by time or at random, whichever keeps the parts apart.
+
+    By group where there are three groups or more and some have several observations; otherwise
+    by time where records have several windows; at random where each observation is its own
+    record. A fifth of the data tests, and a tenth validates.
+
+    **Raises:** `ValueError` where that leaves a part empty.
+    """
+    groups = len(np.unique(data.groups))
+    if 3 <= groups < len(data):
+        return split_by_group(data, seed=seed)
+    if _has_several(data.records):
+        return split_by_time(data)
+    return split_at_random(data, seed=seed)
+
+
+def split_by_group(
+    data: Dataset, *, test: float = 0.2, validation: float = 0.1, seed: int = 0
+) -> Split:
+    """Holds out whole groups (patients), drawn with `seed`; no group is on two sides.
+
+    The fractions count groups, and at least one tests. Where fewer than four groups remain
+    beside the test, none can be spared: validation is then cut from the end of each training
+    record, so that a model for few patients can still be stopped early.
+
+    **Raises:** `ValueError` for fewer than two groups, and where a part is left empty.
+    """
+    _check_fractions(test, validation)
+    names = np.unique(data.groups)
+    if len(names) < 2:
+        raise ValueError(
+            f"a split by group needs at least 2 groups, and there is {len(names)}; "
+            "use split_by_time."
+        )
+    order = np.random.default_rng(seed).permutation(names)
+    n_test = min(max(1, round(test * len(names))), len(names) - 1)
+    tests, rest = order[:n_test], order[n_test:]
+    test_rows = np.flatnonzero(np.isin(data.groups, tests))
+    if len(rest) >= 4:
+        n_validation = min(max(1, round(validation * len(names))), len(rest) - 1)
+        validates, trains = rest[:n_validation], rest[n_validation:]
+        words = f"{_list(trains)} train; {_list(validates)} validate; {_list(tests)} test."
+        return _parts(
+            data,
+            np.flatnonzero(np.isin(data.groups, trains)),
+            np.flatnonzero(np.isin(data.groups, validates)),
+            test_rows,
+            f"By group: {words}",
+        )
+    inside = np.flatnonzero(np.isin(data.groups, rest))
+    # validation is a fraction of all the data, as elsewhere, taken here from what is left
+    share = min(0.5, validation / (1 - test))
+    train_rows, validation_rows, words = _cut_validation(data, inside, share, seed)
+    how = f"By group: {_list(rest)} train; {_list(tests)} test. Validation: {words}."
+    return _parts(data, train_rows, validation_rows, test_rows, how)
+
+
+def split_by_time(
+    data: Dataset, *, test: float = 0.2, validation: float = 0.1, gap: float | None = None
+) -> Split:
+    """In each record the first part trains, the next validates, and the last tests.
+
+    Between two parts lie at least `gap` units of time, so windows near a border are dropped. A
+    record of fewer than five windows trains only.
+
+    **Arguments:** `gap` in the records' unit of time; without it the longest window's length.
+
+    **Raises:** `ValueError` where `gap` is shorter than a window, and where a part is empty.
+    """
+    _check_fractions(test, validation)
+    gap = _gap(data, gap)
+    parts = [
+        _in_time(data.spans, rows, test, validation, gap) for rows in _by_record(data.records)
+    ]
+    train, check, tests = (np.concatenate(rows) for rows in zip(*parts, strict=True))
+    how = (
+        f"By time in each of {len(parts)} records: the first part trains, the next validates, "
+        f"the last tests, with a gap of {gap:g}{_unit(data)} between them."
+    )
+    return _parts(data, train, check, tests, how)
+
+
+def split_at_random(
+    data: Dataset, *, test: float = 0.2, validation: float = 0.1, seed: int = 0
+) -> Split:
+    """Draws observations that are independent of each other, with `seed`.
+
+    **Raises:** `ValueError` where several observations come from one record, since neighbours
+    would be on both sides, and where a part is left empty.
+    """
+    _check_fractions(test, validation)
+    if _has_several(data.records):
+        raise ValueError(
+            f"the {len(data)} observations come from {len(np.unique(data.records))} records, "
+            "so a random split would put neighbours on both sides; use split_by_time or "
+            "split_by_group."
+        )
+    order = np.random.default_rng(seed).permutation(len(data))
+    n_test = max(1, round(test * len(data)))
+    n_validation = max(1, round(validation * len(data)))
+    cut = (n_test, n_test + n_validation)
+    how = f"At random: {len(data)} independent observations, seed {seed}."
+    return _parts(data, order[cut[1] :], order[cut[0] : cut[1]], order[: cut[0]], how)
+
+
+def _in_time(
+    spans: np.ndarray, rows: np.ndarray, test: float, validation: float, gap: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows of one record in training, validation and test; the rest lies in the gaps."""
+    none = rows[:0]
+    if len(rows) < _ENOUGH:
+        return rows, none, none
+    before, tests = _last(spans, rows, max(1, round(test * len(rows))), gap)
+    train, check = _last(spans, before, max(1, round(validation * len(rows))), gap)
+    # a record all of whose past the gaps take would test what no part of it trained
+    return (train, check, tests) if len(train) else (rows, none, none)
+
+
+def _last(
+    spans: np.ndarray, rows: np.ndarray, count: int, gap: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The rows that end `gap` before the last `count` (in time) begin, and those last rows."""
+    if not len(rows):
+        return rows, rows
+    rows = rows[np.argsort(spans[rows, 0], kind="stable")]
+    border = spans[rows[-min(count, len(rows))], 0]
+    late = spans[rows, 0] >= border
+    early = spans[rows, 1] + gap <= border
+    return rows[early], rows[late]
+
+
+def _cut_validation(
+    data: Dataset, rows: np.ndarray, share: float, seed: int
+) -> tuple[np.ndarray, np.ndarray, str]:
+    """Training and validation rows among `rows`, and how they were parted."""
+    if not _has_several(data.records[rows]):
+        order = np.random.default_rng(seed).permutation(rows)
+        count = max(1, round(share * len(rows)))
+        return order[count:], order[:count], "drawn at random from the training groups"
+    gap = _gap(data, None)
+    parts = []
+    for place in _by_record(data.records[rows]):
+        record = rows[place]
+        enough = len(record) >= _ENOUGH
+        count = max(1, round(share * len(record)))
+        cut = _last(data.spans, record, count, gap) if enough else (record, record[:0])
+        parts.append(cut if len(cut[0]) else (record, record[:0]))
+    train, check = (np.concatenate(part) for part in zip(*parts, strict=True))
+    words = f"the end of each training record, after a gap of {gap:g}{_unit(data)}"
+    return train, check, words
+
+
+def _gap(data: Dataset, gap: float | None) -> float:
+    """The gap between two parts, at least the length of the longest window."""
+    longest = float((data.spans[:, 1] - data.spans[:, 0]).max(initial=0.0))
+    if not np.ptp(data.spans[:, 0]) > 0:
+        raise ValueError(
+            f"the {len(data)} observations have no times in their records, so they cannot be "
+            "split by time; use split_by_group or split_at_random."
+        )
+    if gap is not None and not gap >= longest:
+        raise ValueError(
+            f"the gap of {gap:g}{_unit(data)} is shorter than a window ({longest:g}); "
+            "leave it out, or give at least that."
+        )
+    return longest if gap is None else gap
+
+
+def _parts(
+    data: Dataset, train: np.ndarray, validation: np.ndarray, test: np.ndarray, how: str
+) -> Split:
+    """The split of these rows, in the data's order, once each part is found to hold some."""
+    counts = {"training": len(train), "validation": len(validation), "test": len(test)}
+    for part, count in counts.items():
+        if not count:
+            told = ", ".join(f"{n} {name}" for name, n in counts.items())
+            raise ValueError(
+                f"the split leaves no {part} data ({told}, of {len(data)} observations in "
+                f"{len(np.unique(data.records))} records); give more data, other fractions, or "
+                "another of split_by_group, split_by_time and split_at_random."
+            )
+    lost = len(data) - sum(counts.values())
+    if lost:
+        how += f" {lost} observations in the gaps are left out."
+    rows = (np.sort(train), np.sort(validation), np.sort(test))
+    return Split(*(data.take(part) for part in rows), how=how)
+
+
+def _check_fractions(test: float, validation: float) -> None:
+    if not (test > 0 and validation > 0 and test + validation < 1):
+        raise ValueError(
+            f"test={test:g} and validation={validation:g} must be positive and leave something "
+            "to train on; give fractions such as 0.2 and 0.1."
+        )
+
+
+def _by_record(records: np.ndarray) -> list[np.ndarray]:
+    """Row numbers of each record, in the order of first appearance."""
+    _, first, index = np.unique(records, return_index=True, return_inverse=True)
+    rows = np.argsort(index, kind="stable")
+    parts = np.split(rows, np.cumsum(np.bincount(index))[:-1])
+    return [parts[i] for i in np.argsort(first)]
+
+
+def _has_several(records: np.ndarray) -> bool:
+    return len(np.unique(records)) < len(records)
+
+
+def _list(names: Sequence[str] | np.ndarray) -> str:
+    names = sorted(str(name) for name in names)
+    return ", ".join(names) if len(names) <= 6 else f"{len(names)} groups ({names[0]}, …)"
+
+
+def _unit(data: Dataset) -> str:
+    return f" {data.schema.time_unit}" if data.schema.time_unit else ""

@@ -1,0 +1,83 @@
+r"""What a fitted model is worth on observations that it has not seen."""
+
+from dataclasses import dataclass
+
+import equinox as eqx
+import numpy as np
+
+from .._many import many, real
+from .._model import AbstractDecoder, AbstractDensity, AbstractEncoder, AbstractPosterior
+from ..data import Dataset
+
+# Burda, Grosse and Salakhutdinov (2016), section 5.2: the variance of a latent's posterior mean
+# over the data, above which it is active
+_ACTIVE = 0.01
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Measures on held-out data; None where the model lacks what a measure needs.
+
+    `log_density` is the mean per observation in nats, and `density_kind` says what kind of
+    number it is; `kl_per_latent` in nats; `active` tells for each latent whether it carries
+    anything.
+    """
+
+    explained_variance: float | None
+    log_density: float | None
+    density_kind: str | None
+    kl_per_latent: tuple[float, ...] | None
+    active: tuple[bool, ...] | None
+
+    @property
+    def active_latents(self) -> int | None:
+        """How many latents are active."""
+        return None if self.active is None else sum(self.active)
+
+
+def summarise(model: eqx.Module, data: Dataset) -> Summary:
+    """The `Summary` of `model` on `data`, each measure where the model can be asked for it."""
+    x = real(data.observations)
+    explained = log_density = kind = kl = active = None
+    if isinstance(model, AbstractEncoder):
+        codes = many(model.encode, x)
+        active = tuple((codes.var(0) > _ACTIVE).tolist())
+        if isinstance(model, AbstractDecoder):
+            shared = len(set(data.schema.units)) == 1
+            explained = explained_variance(x, many(model.decode, codes), pool_channels=shared)
+    if isinstance(model, AbstractPosterior):
+        mean, log_std = (many(_Moment(model, i), x) for i in (0, 1))
+        divergence = 0.5 * (mean**2 + np.exp(2 * log_std) - 1) - log_std
+        kl = tuple(divergence.mean(0).tolist())
+    if isinstance(model, AbstractDensity):
+        log_density = float(many(model.log_density, x).mean(dtype=np.float64))
+        kind = model.density_kind
+    return Summary(explained, log_density, kind, kl, active)
+
+
+class _Moment(eqx.Module):
+    model: AbstractPosterior
+    which: int = eqx.field(static=True)
+
+    def __call__(self, x):
+        return self.model.posterior(x)[self.which]
+
+
+def explained_variance(
+    x: np.ndarray, x_hat: np.ndarray, *, pool_channels: bool = True
+) -> float:
+    r"""$1 - \sum (x - \hat x)^2 / \sum (x - \bar x)^2$ over the observed entries.
+
+    $\bar x$ is the mean of `x` `(n, ...)` over observations, entry by entry, so 0 is what the
+    mean observation reaches. With `pool_channels` the sums run over all channels, which is
+    right where they share a unit; without, each channel (the last axis) has its own ratio and
+    the mean over channels is taken.
+    """
+    x, x_hat = np.asarray(x, np.float64), np.asarray(x_hat, np.float64)
+    if x.shape != x_hat.shape:
+        raise ValueError(f"observations {x.shape} and reconstructions {x_hat.shape} must match.")
+    axes = None if pool_channels else tuple(range(x.ndim - 1))
+    residual = np.nansum((x - x_hat) ** 2, axis=axes)
+    total = np.nansum((x - np.nanmean(x, axis=0, keepdims=True)) ** 2, axis=axes)
+    ratio = np.divide(residual, total, out=np.ones_like(residual), where=total > 0)
+    return float(1 - np.mean(ratio))

@@ -1,0 +1,197 @@
+r"""The variational autoencoder, and the autoencoder without the prior.
+
+Kingma and Welling (2014): $z \sim \mathcal{N}(0, I)$, $x \sim p(x \mid z)$ given by a decoder
+and a noise, and a Gaussian $q(z \mid x)$ given by an encoder. How either net looks, and which
+objective fits them, is said elsewhere: the model is what is left.
+"""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from .._latents import Latents
+from .._model import (
+    AbstractAutoencoder,
+    AbstractDensity,
+    AbstractPosterior,
+    Condition,
+    DensityKind,
+    Key,
+    Latent,
+    Observation,
+    Scalar,
+)
+from .._noise import AbstractNoise
+from ..data import Scale
+
+# e^-8 < std < e^8: beyond, float32 no longer resolves the KL of a standard normal
+_LOG_STD = 8.0
+
+
+class VAE(AbstractPosterior, AbstractDensity):
+    r"""A variational autoencoder.
+
+    **Arguments:** `latents`, all standard normal; `encoder`, from a scaled observation to
+    `2 * latents.size` numbers, the mean and the log standard deviation of $q(z \mid x)$;
+    `decoder`, from latents to the natural parameter of `noise` at every entry; `scale`, from
+    the user's units to the nets' and back; `draws`, how many samples of $z$ estimate the
+    bound in `log_density`.
+    """
+
+    density_kind: ClassVar[DensityKind] = "bound"
+
+    latents: Latents
+    encoder: Callable
+    decoder: Callable
+    noise: AbstractNoise
+    scale: Scale
+    draws: int = eqx.field(static=True, default=32)
+
+    def __check_init__(self):
+        if not self.latents.are_standard:
+            raise ValueError(
+                "a VAE's latents are standard normal; make them with Latents.standard(n)."
+            )
+
+    def posterior(
+        self, x: Observation, condition: Condition = None
+    ) -> tuple[Latent, Latent]:
+        r"""Mean and log standard deviation of $q(z \mid x)$."""
+        mean, log_std = jnp.split(self.encoder(_network_input(x, self.scale)), 2)
+        return mean, jnp.clip(log_std, -_LOG_STD, _LOG_STD)
+
+    def encode(
+        self, x: Observation, condition: Condition = None, *, key: Key | None = None
+    ) -> Latent:
+        r"""The mean of $q(z \mid x)$, or with a key a draw from it."""
+        mean, log_std = self.posterior(x, condition)
+        if key is None:
+            return mean
+        return mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape, mean.dtype)
+
+    def decode(
+        self, z: Latent, condition: Condition = None, *, key: Key | None = None
+    ) -> Observation:
+        r"""$\mathbb{E}[x \mid z]$, or with a key a draw from $p(x \mid z)$."""
+        return _emit(self.decoder(z), self.noise, self.scale, key)
+
+    def log_likelihood(
+        self, x: Observation, z: Latent, condition: Condition = None
+    ) -> Scalar:
+        r"""$\log p(x \mid z)$ in nats."""
+        return _log_likelihood(x, self.decoder(z), self.noise, self.scale)
+
+    def log_density(
+        self, x: Observation, condition: Condition = None, *, key: Key | None = None
+    ) -> Scalar:
+        r"""The evidence lower bound, $\mathbb{E}_{q(z|x)} \log p(x \mid z) -
+        \mathrm{KL}(q(z \mid x) \,\|\, p(z)) \le \log p(x)$ (Kingma and Welling, eq. 3)."""
+        key = jax.random.key(0) if key is None else key
+        mean, log_std = self.posterior(x, condition)
+        e = jax.random.normal(key, (self.draws, self.latents.size), mean.dtype)
+
+        def at(e: Latent) -> Scalar:
+            return self.log_likelihood(x, mean + jnp.exp(log_std) * e, condition)
+
+        return jax.vmap(at)(e).mean() - gaussian_kl(mean, log_std).sum()
+
+
+class Autoencoder(AbstractAutoencoder):
+    r"""Two nets with a bottleneck and no prior of their own.
+
+    Its code $c$ has whatever scale training left it with, so `latents` are the code made
+    white, $c = m + L z$ with the mean $m$ and the Cholesky factor $L$ of the training codes:
+    sampling is then sampling the Gaussian that fits the codes, and one step of a latent is one
+    standard deviation. `whitened` sets the two.
+    """
+
+    latents: Latents
+    encoder: Callable
+    decoder: Callable
+    noise: AbstractNoise
+    scale: Scale
+    code_mean: tuple[float, ...] = eqx.field(static=True)
+    code_cholesky: tuple[tuple[float, ...], ...] = eqx.field(static=True)
+
+    def code(self, x: Observation) -> Latent:
+        """The code as the encoder gives it."""
+        return self.encoder(_network_input(x, self.scale))
+
+    def encode(
+        self, x: Observation, condition: Condition = None, *, key: Key | None = None
+    ) -> Latent:
+        """The whitened code of `x`."""
+        code = self.code(x)
+        mean, cholesky = self._affine(code)
+        return jax.scipy.linalg.solve_triangular(cholesky, code - mean, lower=True)
+
+    def decode(
+        self, z: Latent, condition: Condition = None, *, key: Key | None = None
+    ) -> Observation:
+        """The observation whose whitened code is `z`."""
+        mean, cholesky = self._affine(z)
+        return _emit(self.decoder(mean + cholesky @ z), self.noise, self.scale, key)
+
+    def log_likelihood(
+        self, x: Observation, z: Latent, condition: Condition = None
+    ) -> Scalar:
+        r"""$\log p(x \mid z)$ in nats."""
+        mean, cholesky = self._affine(z)
+        return _log_likelihood(x, self.decoder(mean + cholesky @ z), self.noise, self.scale)
+
+    def whitened(self, observations: Observation) -> "Autoencoder":
+        """The same nets with latents made white over `observations` `(n, ...)`."""
+        codes = jax.lax.map(self.code, observations, batch_size=256)
+        covariance = jnp.cov(codes, rowvar=False).reshape(self.latents.size, -1)
+        # a code that never varies still needs a direction to be turned in
+        ridge = 1e-6 * jnp.trace(covariance) / self.latents.size + 1e-12
+        cholesky = jnp.linalg.cholesky(covariance + ridge * jnp.eye(self.latents.size))
+        return Autoencoder(
+            self.latents,
+            self.encoder,
+            self.decoder,
+            self.noise,
+            self.scale,
+            tuple(codes.mean(0).tolist()),
+            tuple(tuple(row) for row in cholesky.tolist()),
+        )
+
+    def _affine(self, like: Latent) -> tuple[Latent, Latent]:
+        return (
+            jnp.asarray(self.code_mean, like.dtype),
+            jnp.asarray(self.code_cholesky, like.dtype),
+        )
+
+
+def gaussian_kl(mean: Latent, log_std: Latent) -> Latent:
+    r"""$\mathrm{KL}(\mathcal{N}(\mu, \sigma^2) \,\|\, \mathcal{N}(0, 1))$ of each latent in nats
+    (Kingma and Welling, appendix B)."""
+    return 0.5 * (mean**2 + jnp.exp(2 * log_std) - 1) - log_std
+
+
+def _network_input(x: Observation, scale: Scale) -> Observation:
+    scaled = scale.apply(_real(x))
+    # what was not observed enters as the scaled mean, zero
+    return jnp.where(jnp.isnan(scaled), 0, scaled)
+
+
+def _emit(
+    eta: Observation, noise: AbstractNoise, scale: Scale, key: Key | None
+) -> Observation:
+    scaled = noise.mean(eta) if key is None else noise.sample(key, eta).astype(eta.dtype)
+    return scale.undo(scaled)
+
+
+def _log_likelihood(
+    x: Observation, eta: Observation, noise: AbstractNoise, scale: Scale
+) -> Scalar:
+    log_prob = noise.log_prob(scale.apply(_real(x)), eta)
+    # a change of units changes a density, and leaves a probability as it is
+    return log_prob if noise.is_discrete else log_prob - scale.log_volume(_real(x))
+
+
+def _real(x: Observation) -> Observation:
+    return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.float32)

@@ -1,0 +1,19 @@
+"""Figures: arrays in, a Matplotlib `Figure` out, in the units of the schema.
+
+Nothing here touches pyplot, so no window opens and no figure is kept alive behind your back;
+the same arrays give the same bytes.
+"""
+
+from ._observations import reconstructions as reconstructions
+from ._observations import samples as samples
+from ._observations import traversal as traversal
+from ._style import ACCENT as ACCENT
+from ._style import DIVERGING as DIVERGING
+from ._style import FAINT as FAINT
+from ._style import INK as INK
+from ._style import MUTED as MUTED
+from ._style import RULE as RULE
+from ._style import save as save
+from ._style import svg as svg
+from ._training import curves as curves
+from ._training import kl_bars as kl_bars

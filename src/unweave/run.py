@@ -1,0 +1,294 @@
+"""The verb: fit a recipe to data, in memory or into a run folder that survives a crash."""
+
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from ._many import real
+from ._model import AbstractDecoder
+from ._save import load_model, save_model
+from ._schema import Schema
+from ._tensors import read_tensors, write_tensors
+from ._version import __version__
+from .data import Split, schema_for
+from .evaluate import explained_variance, summarise
+from .networks import fit_pca
+from .recipes import NOISES
+from .track import AbstractTracker
+from .train import (
+    Plan,
+    Progress,
+    Recipe,
+    RunFolder,
+    RunFolderError,
+    Trained,
+    Trainer,
+    TrainingFailed,
+    Watch,
+    fingerprint,
+    write_text,
+)
+
+# held-out observations that a run folder keeps for its figures
+_EXAMPLES = 64
+# PCA as a baseline needs no more than this to be what it is
+_MOST_FOR_BASELINE = 5000
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A fitted model with what it was fitted to and how well.
+
+    `result` is what `unweave fit --json` prints; `rows` the log, one an epoch; `examples` a few
+    held-out observations; `settings` what would repeat the run; `folder` where it lives.
+    """
+
+    model: eqx.Module
+    schema: Schema
+    result: Mapping[str, Any]
+    rows: list[dict[str, float]]
+    examples: np.ndarray
+    settings: Mapping[str, Any]
+    folder: Path | None = None
+
+
+def fit(
+    recipe: Recipe,
+    data: Split,
+    *,
+    out: str | Path | None = None,
+    resume: bool = False,
+    force: bool = False,
+    source: Mapping[str, Any] | None = None,
+    checkpoint_every: float = 60.0,
+    quiet: bool = False,
+    trackers: tuple[AbstractTracker, ...] = (),
+    seed: int = 0,
+) -> Run:
+    """Fits `recipe` to `data` and measures the result on the test part.
+
+    With `out` the run lives in that folder: settings, log, checkpoints every `checkpoint_every`
+    seconds, the model. `resume` goes on with the run that is there and ends in the same bits as
+    a run that was never interrupted; `force` replaces it. `source` is kept in the settings: how
+    the data were made. The same `seed` gives the same model.
+
+    Raises `RunFolderError` where the folder cannot be used, `TrainingFailed` when the loss was
+    not finite (the last good model is saved), and `Interrupted` on Ctrl-C or SIGTERM, after
+    saving.
+    """
+    folder = RunFolder(Path(out)) if out is not None else None
+    if resume and folder is None:
+        raise RunFolderError("resume needs out, the folder of the run that is to go on.")
+    settings = settings_of(recipe, source, seed)
+    if folder is not None:
+        _open_folder(folder, settings, resume=resume, force=force)
+    began = time.monotonic()
+    build_key, train_key = jax.random.split(jax.random.key(seed))
+    model = recipe.build(data.train, build_key)
+    trained = Trained(model, [], 0, "a closed form: there was nothing to iterate")
+    schema = schema_for(data.train)
+    if recipe.plan is not None:
+        trainer = Trainer(
+            model, data.train.observations, data.validation.observations, recipe.plan,
+            key=train_key,
+        )  # fmt: skip
+        try:
+            trained = _train(
+                trainer, recipe.plan, data, folder, resume, checkpoint_every, quiet, trackers
+            )
+        except TrainingFailed as failure:
+            if folder is not None:
+                save_model(folder.model_file, failure.model, schema=schema)
+            raise
+    model = recipe.finish(trained.model, data.train)
+    seconds = time.monotonic() - began
+    result = _result(recipe, model, data, trained, seed, seconds)
+    examples = data.test.observations[:_EXAMPLES]
+    run = Run(model, schema, result, trained.rows, examples, settings)
+    return run if folder is None else _write(run, folder)
+
+
+def load_run(path: str | Path) -> Run:
+    """The run in a folder, its model checked against the hash that the run wrote down."""
+    folder = RunFolder(Path(path))
+    settings = folder.read_settings()
+    if not folder.result_file.exists():
+        raise RunFolderError(
+            f"the run in {path} has not finished; go on with it by: unweave fit --resume {path}"
+        )
+    result = json.loads(folder.result_file.read_text())
+    file = load_model(folder.model_file)
+    if file.digest != result["model_hash"]:
+        raise RunFolderError(
+            f"{folder.model_file} is not the model that this run wrote (its hash differs); fit "
+            "again, or put the original file back."
+        )
+    if file.schema is None:
+        raise RunFolderError(f"{folder.model_file} does not say what its observations are.")
+    examples, _ = read_tensors(folder.examples_file)
+    return Run(
+        file.model, file.schema, result, folder.read_rows(), examples["x"], settings, folder.path
+    )
+
+
+def settings_of(
+    recipe: Recipe, source: Mapping[str, Any] | None, seed: int
+) -> dict[str, Any]:
+    """What `run.toml` holds: recipe, options, data and seed."""
+    options = dict(recipe.options)
+    if options.get("noise") is not None:
+        kind = type(options["noise"])
+        options["noise"] = next(
+            (name for name, make in NOISES.items() if type(make()) is kind), kind.__name__
+        )
+    return {
+        "unweave": __version__,
+        "recipe": recipe.name,
+        "seed": seed,
+        "options": options,
+        "data": dict(source or {}),
+    }
+
+
+def _open_folder(
+    folder: RunFolder, settings: dict[str, Any], *, resume: bool, force: bool
+) -> None:
+    if not resume:
+        folder.create(force=force)
+        folder.write_settings(settings)
+        return
+    before = folder.read_settings()
+    if before["recipe"] != settings["recipe"]:
+        raise RunFolderError(
+            f"{folder.path} holds a run of {before['recipe']}, not of {settings['recipe']}; "
+            "resume it with its own recipe, or choose another --out."
+        )
+
+
+def _train(
+    trainer: Trainer,
+    plan: Plan,
+    data: Split,
+    folder: RunFolder | None,
+    resume: bool,
+    checkpoint_every: float,
+    quiet: bool,
+    trackers: tuple[AbstractTracker, ...],
+) -> Trained:
+    progress, rows = trainer.start(), []
+    mark = fingerprint(data.train) if folder is not None else ""
+    if folder is not None and resume:
+        progress = folder.load_progress(progress, mark)
+        rows = folder.read_rows()[: int(progress.epoch)]
+        folder.write_rows(rows)
+    bar = tqdm(total=trainer.total, unit="step", disable=quiet, file=sys.stderr, leave=False)
+
+    def tick(done: int, total: int, metrics: dict[str, float]) -> None:
+        bar.n = done
+        bar.set_postfix_str(f"loss {metrics['loss']:.4g}", refresh=False)
+        bar.refresh()
+
+    def row(metrics: dict[str, float]) -> None:
+        if folder is not None:
+            folder.add_row(metrics)
+        for tracker in trackers:
+            tracker.log(metrics)
+
+    def save(progress: Progress) -> None:
+        if folder is not None:
+            folder.save_progress(progress, mark)
+
+    with bar, _stop_on_signals(enabled=folder is not None) as stop:
+        watch = Watch(tick, row, save, stop.is_set, checkpoint_every)
+        return trainer.run(progress, rows, watch)
+
+
+@contextmanager
+def _stop_on_signals(*, enabled: bool) -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set; a second signal ends the process as usual."""
+    stop = threading.Event()
+    if not enabled or threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    kinds = (signal.SIGINT, signal.SIGTERM)
+    before = {kind: signal.getsignal(kind) for kind in kinds}
+
+    def restore() -> None:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+
+    def ask(number: int, frame: Any) -> None:
+        stop.set()
+        restore()
+
+    for kind in kinds:
+        signal.signal(kind, ask)
+    try:
+        yield stop
+    finally:
+        restore()
+
+
+def _result(
+    recipe: Recipe, model: eqx.Module, data: Split, trained: Trained, seed: int, seconds: float
+) -> dict[str, Any]:
+    summary = summarise(model, data.test)
+    latents = model.latents if isinstance(model, AbstractDecoder) else None
+    size = latents.size if latents is not None else recipe.options.get("latents")
+    return {
+        "recipe": recipe.name,
+        "run": None,
+        "seed": seed,
+        "n_train": len(data.train),
+        "n_validation": len(data.validation),
+        "n_test": len(data.test),
+        "latents": size,
+        "epochs": trained.epochs,
+        "seconds": round(seconds, 3),
+        "stopped": trained.stopped,
+        "explained_variance": summary.explained_variance,
+        "baselines": baselines(data, size or 1),
+        "log_density": summary.log_density,
+        "density_kind": summary.density_kind,
+        "kl_per_latent": summary.kl_per_latent,
+        "active": summary.active,
+        "active_latents": summary.active_latents,
+        "split": data.how,
+        "notes": list(data.train.notes),
+    }
+
+
+def baselines(data: Split, latents: int) -> dict[str, float]:
+    """Explained variance on the test part of what needs no network: the mean observation, and
+    PCA with as many latents."""
+    train, test = data.train, data.test
+    x = real(test.observations)
+    pool = len(set(test.schema.units)) == 1
+    mean = np.nanmean(real(train.observations), axis=0, keepdims=True)
+    scores = {"mean": explained_variance(x, np.broadcast_to(mean, x.shape), pool_channels=pool)}
+    some = train.take(slice(_MOST_FOR_BASELINE))
+    if latents < min(len(some), train.schema.size):
+        principal = summarise(fit_pca(some.observations, latents), test)
+        assert principal.explained_variance is not None
+        scores["pca"] = principal.explained_variance
+    return scores
+
+
+def _write(run: Run, folder: RunFolder) -> Run:
+    digest = save_model(folder.model_file, run.model, schema=run.schema)
+    write_tensors(folder.examples_file, {"x": run.examples}, {})
+    result = {**run.result, "run": str(folder.path), "model_hash": digest}
+    write_text(folder.result_file, json.dumps(result, indent=1) + "\n")
+    return replace(run, result=result, folder=folder.path)

@@ -1,0 +1,120 @@
+"""From what a user names (a file, a folder, a built-in set) to a split dataset, in one value
+that a run can write down and read again."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from . import data
+from .data import Dataset, Signal, Split
+
+#: Built-in data, by name: rows that are ready, or signals that are cut as a file's would be.
+BUILT_IN_ROWS: Mapping[str, Callable[[], Dataset]] = {"digits": data.digits}
+BUILT_IN_SIGNALS: Mapping[str, Callable[[], tuple[Signal, ...]]] = {
+    "heartbeats": data.heartbeat_signals,
+    "hare-lynx": lambda: (data.hare_lynx(),),
+}
+KINDS = ("beats", "windows", "series", "rows", "images")
+SPLITS = ("group", "time", "random")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where observations come from and how they are cut and parted.
+
+    `paths` are files, folders, `physionet:` addresses or one built-in name; `kind` one of
+    `KINDS`, guessed from the files when None. The other fields are the arguments of the
+    function that they are handed to: `read_signals` (`time`, `columns`, `rate`), `beats`
+    (`before` and `after` in seconds, `samples`), `windows` (`length`, `step` in samples,
+    `transform`) and the split (`split` one of `SPLITS`, `test`, `validation`, `gap`).
+    """
+
+    paths: tuple[str, ...]
+    kind: str | None = None
+    time: str | None = None
+    columns: tuple[str, ...] | None = None
+    rate: float | None = None
+    unit: str = ""
+    before: float = 0.25
+    after: float = 0.45
+    samples: int = 256
+    length: int | None = None
+    step: int | None = None
+    transform: str = "level"
+    split: str | None = None
+    test: float = 0.2
+    validation: float = 0.1
+    gap: float | None = None
+
+    def __post_init__(self):
+        if not self.paths:
+            names = ", ".join([*BUILT_IN_ROWS, *BUILT_IN_SIGNALS])
+            raise ValueError(f"no data were named; give a file, a folder, or one of {names}.")
+        _one_of("kind", self.kind, KINDS)
+        _one_of("split", self.split, SPLITS)
+        _one_of("transform", self.transform, tuple(data.TRANSFORMS))
+        for name in ("test", "validation"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)}; give a share between 0 and 1, such as 0.2."
+                )
+
+    def settings(self) -> dict[str, Any]:
+        """As plain values, for `run.toml`."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> "Source":
+        """The inverse of `settings`."""
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(settings) - known)
+        if unknown:
+            raise ValueError(f"'{unknown[0]}' is no setting of data; there are {sorted(known)}.")
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
+
+
+def open_source(source: Source, *, seed: int = 0) -> Split:
+    """Reads, cuts and splits; `seed` draws what a split by group or at random draws."""
+    observations = read_source(source)
+    shares = {"test": source.test, "validation": source.validation}
+    if source.split == "group":
+        return data.split_by_group(observations, **shares, seed=seed)
+    if source.split == "time":
+        return data.split_by_time(observations, **shares, gap=source.gap)
+    if source.split == "random":
+        return data.split_at_random(observations, **shares, seed=seed)
+    return data.split(observations, **shares, seed=seed)
+
+
+def read_source(source: Source) -> Dataset:
+    """The observations, all of them, before any split."""
+    name = source.paths[0] if len(source.paths) == 1 else ""
+    if name in BUILT_IN_ROWS:
+        return BUILT_IN_ROWS[name]()
+    if name in BUILT_IN_SIGNALS:
+        signals = BUILT_IN_SIGNALS[name]()
+        kind = source.kind or ("beats" if name == "heartbeats" else "series")
+    else:
+        kind = source.kind or data.guess_kind(source.paths)
+        if kind in ("rows", "images"):
+            return data.read_rows(source.paths, unit=source.unit)
+        signals = data.read_signals(
+            source.paths, time=source.time, columns=source.columns, rate=source.rate
+        )
+    if kind == "beats":
+        return data.beats(
+            signals, before=source.before, after=source.after, samples=source.samples
+        )
+    if kind == "windows":
+        if source.length is None:
+            raise ValueError("windows need a length in samples; give --length, such as 180.")
+        transform = data.TRANSFORMS[source.transform]
+        return data.windows(
+            signals, length=source.length, step=source.step, transform=transform
+        )
+    return data.series(signals)
+
+
+def _one_of(name: str, value: str | None, choices: tuple[str, ...]) -> None:
+    if value is not None and value not in choices:
+        raise ValueError(f"'{value}' is no {name}; there are {', '.join(choices)}.")

@@ -1,0 +1,153 @@
+"""The run folder: what is needed to repeat a run, to go on with it, and to read it."""
+
+import hashlib
+import json
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tomli_w
+
+from .._save import load_leaves, save_leaves
+from ..data import Dataset
+from ._loop import Progress
+
+
+class RunFolderError(ValueError):
+    """A run folder that cannot be used as it was asked for."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where a run keeps its files; every one is written whole or not at all."""
+
+    path: Path
+
+    @property
+    def settings_file(self) -> Path:
+        """Enough to repeat the run."""
+        return self.path / "run.toml"
+
+    @property
+    def model_file(self) -> Path:
+        """The model that was kept."""
+        return self.path / "model.safetensors"
+
+    @property
+    def checkpoint_file(self) -> Path:
+        """Everything that training carries."""
+        return self.path / "checkpoint.safetensors"
+
+    @property
+    def metrics_file(self) -> Path:
+        """One JSON object an epoch."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def result_file(self) -> Path:
+        """What `fit` reported."""
+        return self.path / "result.json"
+
+    @property
+    def examples_file(self) -> Path:
+        """A few held-out observations, for figures."""
+        return self.path / "examples.safetensors"
+
+    def create(self, *, force: bool) -> None:
+        """Makes the folder; one that holds a run is refused without `force`."""
+        if self.settings_file.exists() and not force:
+            raise RunFolderError(
+                f"{self.path} already holds a run; go on with it by --resume {self.path}, choose "
+                "another --out, or replace it with --force."
+            )
+        if self.path.exists() and not self.path.is_dir():
+            raise RunFolderError(f"{self.path} is a file; a run needs a folder of its own.")
+        self.path.mkdir(parents=True, exist_ok=True)
+        for file in (
+            self.settings_file, self.model_file, self.checkpoint_file, self.metrics_file,
+            self.result_file, self.examples_file,
+        ):  # fmt: skip
+            file.unlink(missing_ok=True)
+
+    def write_settings(self, settings: dict[str, Any]) -> None:
+        """`run.toml`, without the settings that are None."""
+        write_text(self.settings_file, tomli_w.dumps(_without_none(settings)))
+
+    def read_settings(self) -> dict[str, Any]:
+        """What `write_settings` wrote."""
+        if not self.settings_file.exists():
+            raise RunFolderError(
+                f"{self.path} holds no run: there is no {self.settings_file.name} in it."
+            )
+        try:
+            return tomllib.loads(self.settings_file.read_text())
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise RunFolderError(f"{self.settings_file} cannot be read: {error}.") from None
+
+    def write_rows(self, rows: list[dict[str, float]]) -> None:
+        """The log, whole."""
+        write_text(self.metrics_file, "".join(json.dumps(row) + "\n" for row in rows))
+
+    def add_row(self, row: dict[str, float]) -> None:
+        """One more row of the log."""
+        with self.metrics_file.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def read_rows(self) -> list[dict[str, float]]:
+        """The log; a row that a crash cut off is left out."""
+        if not self.metrics_file.exists():
+            return []
+        rows = []
+        for line in self.metrics_file.read_text().splitlines():
+            try:
+                rows.append(json.loads(line))
+            except json.JSONDecodeError:
+                break
+        return rows
+
+    def save_progress(self, progress: Progress, fingerprint: str) -> None:
+        """A checkpoint, tied to the data by their `fingerprint`."""
+        save_leaves(self.checkpoint_file, progress, {"data": fingerprint})
+
+    def load_progress(self, like: Progress, fingerprint: str) -> Progress:
+        """The checkpoint, or `like` where a run was stopped before its first one."""
+        if not self.checkpoint_file.exists():
+            return like
+        progress, header = load_leaves(self.checkpoint_file, like)
+        if header.get("data") != fingerprint:
+            raise RunFolderError(
+                f"the data are not those that {self.path} was trained on, so the run cannot go on "
+                "with them; give the original data, or start a new run with another --out."
+            )
+        return progress
+
+
+def fingerprint(data: Dataset) -> str:
+    """A hash of the observations, by which a resumed run knows its data."""
+    digest = hashlib.sha256(repr((data.observations.shape, data.observations.dtype)).encode())
+    digest.update(np.ascontiguousarray(data.observations).data)
+    return digest.hexdigest()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file whole: under another name, flushed to the disk, then moved into place."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _without_none(settings: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_none(value) if isinstance(value, dict) else value
+        for key, value in settings.items()
+        if value is not None
+    }

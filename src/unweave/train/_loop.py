@@ -1,0 +1,247 @@
+r"""The one training loop, over any stepper.
+
+Many steps run inside one compiled call. What a step does depends on its number alone (its key
+is folded from it, its rows are those of a permutation folded from the epoch's), so a run that
+was interrupted and resumed ends in the same bits as one that was not.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Num
+
+from .._model import Key
+from ._recipe import Budget, Plan
+from ._steppers import AbstractStepper, State
+
+# rows of one compiled call: enough that its start costs nothing, few enough to stop soon
+_MOST_STEPS = 512
+# how long one call should last: the bar moves, and a signal is answered
+_CALL_SECONDS = 0.4
+# held-out observations that are looked at after each epoch
+_MOST_HELD_OUT = 512
+
+
+class Progress(eqx.Module):
+    """Everything that training carries: a checkpoint is this and nothing else."""
+
+    state: State
+    best: Any
+    best_loss: Float[Array, ""]
+    best_epoch: Int[Array, ""]
+    epoch: Int[Array, ""]
+    taken: Int[Array, ""]
+    sums: dict[str, Array]
+
+
+class Trained(NamedTuple):
+    """The model that is kept, the log, and why training ended."""
+
+    model: eqx.Module
+    rows: list[dict[str, float]]
+    epochs: int
+    stopped: str
+
+
+class TrainingFailed(ValueError):
+    """The loss was not finite. `model` is the last good one."""
+
+    def __init__(self, message: str, model: eqx.Module):
+        super().__init__(message)
+        self.model = model
+
+
+class Interrupted(KeyboardInterrupt):
+    """Training was asked to stop and has saved what it had."""
+
+
+class Watch(NamedTuple):
+    """What the loop tells the outside: all optional, none changes the result.
+
+    `tick(steps done, steps in all, latest metrics)` after each compiled call; `row(metrics)`
+    after each epoch; `save(progress)` when a checkpoint is due; `stop()` says whether to end
+    now.
+    """
+
+    tick: Callable[[int, int, dict[str, float]], None] = lambda done, total, metrics: None
+    row: Callable[[dict[str, float]], None] = lambda metrics: None
+    save: Callable[[Progress], None] = lambda progress: None
+    stop: Callable[[], bool] = lambda: False
+    every: float = 60.0
+
+
+class Trainer:
+    """Data, plan and key bound together; `start` makes a `Progress`, `run` carries it on."""
+
+    def __init__(
+        self, model: eqx.Module, train: np.ndarray, held_out: np.ndarray, plan: Plan, *, key: Key
+    ):
+        self.plan = plan
+        self.batch = min(plan.batch, len(train))
+        self.per_epoch = len(train) // self.batch
+        self.total = self.per_epoch * plan.epochs
+        self.stepper = plan.stepper(Budget(len(train), self.total))
+        self.data = _on_device(train)
+        self.held_out = _on_device(held_out[:_MOST_HELD_OUT])
+        self.model = model
+        self.init_key, self.order_key, self.step_key, self.judge_key = jax.random.split(key, 4)
+
+    def start(self) -> Progress:
+        """The state before the first step."""
+        state = self.stepper.init(self.model, key=self.init_key)
+        one = jax.eval_shape(lambda: self.data[: self.batch])
+        _, metrics = eqx.filter_eval_shape(self.stepper.step, state, one, self.step_key)
+        return Progress(
+            state=state,
+            best=state.model,
+            best_loss=jnp.asarray(jnp.inf),
+            best_epoch=jnp.asarray(0),
+            epoch=jnp.asarray(0),
+            taken=jnp.asarray(0),
+            sums={name: jnp.zeros(()) for name in sorted(metrics)},
+        )
+
+    def run(self, progress: Progress, rows: list[dict[str, float]], watch: Watch) -> Trained:
+        """Trains to the end of the plan, or until patience runs out.
+
+        `rows` is the log so far; it grows by one row an epoch. Raises `TrainingFailed` when the
+        loss is not finite, `Interrupted` when `watch.stop()` says so.
+        """
+        rows, saved = list(rows), time.monotonic()
+        while int(progress.epoch) < self.plan.epochs and not self._patience_is_over(progress):
+            for progress in self._epoch(progress, watch):
+                if watch.stop():
+                    watch.save(progress)
+                    raise Interrupted(f"stopped in epoch {int(progress.epoch) + 1}")
+                if time.monotonic() - saved > watch.every:
+                    watch.save(progress)
+                    saved = time.monotonic()
+            progress, row = self._judge(progress)
+            rows.append(row)
+            watch.row(row)
+        watch.save(progress)
+        return Trained(self._kept(progress), rows, int(progress.epoch), self._why(progress))
+
+    def _epoch(self, progress: Progress, watch: Watch):
+        """The calls of one epoch, each followed by the progress it made."""
+        epoch_key = jax.random.fold_in(self.order_key, progress.epoch)
+        order = np.asarray(jax.random.permutation(epoch_key, len(self.data)))
+        order = order[: self.per_epoch * self.batch].reshape(self.per_epoch, self.batch)
+        count = 8
+        while int(progress.taken) < self.per_epoch:
+            taken = int(progress.taken)
+            count = min(count, _MOST_STEPS, self.per_epoch - taken)
+            rows = np.zeros((_MOST_STEPS, self.batch), np.int32)
+            rows[:count] = order[taken : taken + count]
+            began, before = time.monotonic(), progress
+            state, sums, bad = _steps(
+                self.stepper, progress.state, progress.sums, self.data, rows, jnp.asarray(count), self.step_key
+            )
+            if int(bad) >= 0:
+                raise TrainingFailed(self._what_failed(int(bad)), before.state.model)
+            progress = eqx.tree_at(
+                lambda p: (p.state, p.sums, p.taken),
+                progress,
+                (state, sums, jnp.asarray(taken + count)),
+            )
+            seconds = max(time.monotonic() - began, 1e-6)
+            done = int(progress.epoch) * self.per_epoch + taken + count
+            watch.tick(done, self.total, _means(sums, taken + count))
+            yield progress
+            count = max(1, int(count * min(_CALL_SECONDS / seconds, 8.0)))
+
+    def _judge(self, progress: Progress) -> tuple[Progress, dict[str, float]]:
+        """Ends an epoch: the held-out loss, the best model so far, one row of the log."""
+        judged = _evaluate(self.stepper, progress.state, self.held_out, self.judge_key)
+        epoch = int(progress.epoch) + 1
+        row = {"epoch": epoch, "step": epoch * self.per_epoch}
+        row |= {f"train_{k}": v for k, v in _means(progress.sums, self.per_epoch).items()}
+        row |= {f"held_out_{k}": float(v) for k, v in sorted(judged.items())}
+        if judged["loss"] < progress.best_loss:
+            progress = eqx.tree_at(
+                lambda p: (p.best, p.best_loss, p.best_epoch),
+                progress,
+                (progress.state.model, judged["loss"], jnp.asarray(epoch)),
+            )
+        progress = eqx.tree_at(
+            lambda p: (p.epoch, p.taken, p.sums),
+            progress,
+            (jnp.asarray(epoch), jnp.asarray(0), {k: jnp.zeros(()) for k in progress.sums}),
+        )
+        return progress, row
+
+    def _patience_is_over(self, progress: Progress) -> bool:
+        waited = int(progress.epoch) - int(progress.best_epoch)
+        return self.plan.patience is not None and waited >= self.plan.patience
+
+    def _kept(self, progress: Progress) -> eqx.Module:
+        keep_best = self.plan.patience is not None and int(progress.best_epoch) > 0
+        return progress.best if keep_best else progress.state.model
+
+    def _why(self, progress: Progress) -> str:
+        epoch, best = int(progress.epoch), int(progress.best_epoch)
+        if self.plan.patience is None:
+            return f"all {epoch} epochs were run; the last model is kept"
+        if epoch < self.plan.epochs:
+            return (
+                f"the held-out loss has not fallen since epoch {best}, so training stopped after "
+                f"{epoch} of at most {self.plan.epochs} epochs; the model of epoch {best} is kept"
+            )
+        return f"all {epoch} epochs were run; the model of epoch {best}, the best, is kept"
+
+    def _what_failed(self, step: int) -> str:
+        epoch = (step - 1) // self.per_epoch + 1
+        return (
+            f"the loss was not finite at step {step} (epoch {epoch}); the model from before is "
+            "kept. Try a learning rate ten times smaller, or look for extreme values in the data."
+        )
+
+
+@eqx.filter_jit
+def _steps(
+    stepper: AbstractStepper,
+    state: State,
+    sums: dict[str, Array],
+    data: Num[Array, "n ..."],
+    rows: Int[np.ndarray, "most batch"],
+    count: Int[Array, ""],
+    key: Key,
+) -> tuple[State, dict[str, Array], Int[Array, ""]]:
+    """`count` steps in one compiled loop; also the first step whose loss was not finite."""
+    arrays, static = eqx.partition(state, eqx.is_array)
+
+    def body(i: Array, carry: tuple) -> tuple:
+        arrays, sums, bad = carry
+        state = eqx.combine(arrays, static)
+        key_now = jax.random.fold_in(key, state.step)
+        state, metrics = stepper.step(state, data[jnp.asarray(rows)[i]], key_now)
+        sums = {name: sums[name] + metrics[name] for name in sums}
+        bad = jnp.where((bad < 0) & ~jnp.isfinite(metrics["loss"]), state.step, bad)
+        return eqx.filter(state, eqx.is_array), sums, bad
+
+    carry = (arrays, sums, jnp.asarray(-1))
+    arrays, sums, bad = jax.lax.fori_loop(0, count, body, carry)
+    return eqx.combine(arrays, static), sums, bad
+
+
+@eqx.filter_jit
+def _evaluate(
+    stepper: AbstractStepper, state: State, x: Num[Array, "n ..."], key: Key
+) -> dict[str, Array]:
+    return stepper.evaluate(state, x, key)
+
+
+def _means(sums: dict[str, Array], count: int) -> dict[str, float]:
+    return {name: float(value) / count for name, value in sorted(sums.items())}
+
+
+def _on_device(observations: np.ndarray) -> Num[Array, "n ..."]:
+    # networks train in float32; integers stay small, and become real one batch at a time
+    if observations.dtype.kind == "f":
+        observations = observations.astype(np.float32)
+    return jnp.asarray(observations)

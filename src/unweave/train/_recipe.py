@@ -1,0 +1,60 @@
+"""A recipe: a model paired with how it is fitted."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import equinox as eqx
+
+from .._model import Key
+from ..data import Dataset
+from ._steppers import AbstractStepper
+
+
+class Budget(NamedTuple):
+    """What a schedule depends on: how many observations train, for how many steps."""
+
+    observations: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Training by steps: `epochs` passes over the data in batches of `batch`.
+
+    With `patience` the model of the epoch with the lowest held-out loss is kept, and training
+    stops when that many epochs have passed without a lower one; without, the last is kept.
+    """
+
+    stepper: Callable[[Budget], AbstractStepper]
+    epochs: int
+    batch: int = 64
+    patience: int | None = None
+
+    def __post_init__(self):
+        for name in ("epochs", "batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; give at least 1.")
+        if self.patience is not None and self.patience < 1:
+            raise ValueError(f"patience is {self.patience}; give at least 1 epoch, or none.")
+
+
+def _as_it_is(model: eqx.Module, data: Dataset) -> eqx.Module:
+    return model
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to get from training data to a model.
+
+    `build(data, key)` makes the model from the training data: its scale, its shape, a start.
+    `plan` trains it; without a plan `build` has fitted it already (a closed form).
+    `finish(model, data)` is what remains to be done after training. `options` are what the
+    recipe was called with: enough to make it again.
+    """
+
+    name: str
+    options: Mapping[str, Any]
+    build: Callable[[Dataset, Key], eqx.Module]
+    plan: Plan | None = None
+    finish: Callable[[eqx.Module, Dataset], eqx.Module] = field(default=_as_it_is)

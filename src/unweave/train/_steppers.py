@@ -1,0 +1,135 @@
+r"""Steppers: one step of training as a pair of pure functions, `init` and `step`.
+
+The loop knows nothing else. A stepper owns the objective and the optimiser; its state is an
+explicit pytree that holds the model, so that a checkpoint is the state and nothing more.
+"""
+
+import abc
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Int
+
+from .._model import Key
+from ._objectives import Batch, Metrics, Objective, PairObjective
+
+#: A step number beyond every schedule: what held-out data are judged by.
+FINAL_STEP = 2**30
+
+
+class State(eqx.Module):
+    """What training carries from step to step; `rival` is the second player's, if any."""
+
+    model: Any
+    optimiser: Any
+    step: Int[Array, ""]
+    rival: Any = None
+    rival_optimiser: Any = None
+
+
+class AbstractStepper(eqx.Module):
+    """How a model is moved by one batch."""
+
+    @abc.abstractmethod
+    def init(self, model: eqx.Module, *, key: Key) -> State:
+        """The state before the first step."""
+
+    @abc.abstractmethod
+    def step(self, state: State, x: Batch, key: Key) -> tuple[State, Metrics]:
+        """The state after one batch, and numbers to log, `loss` among them."""
+
+    @abc.abstractmethod
+    def evaluate(self, state: State, x: Batch, key: Key) -> Metrics:
+        """The numbers on held-out data, every schedule at its end; `loss` judges."""
+
+
+class Descend(AbstractStepper):
+    """Gradient descent on one objective."""
+
+    objective: Objective = eqx.field(static=True)
+    optimiser: optax.GradientTransformation = eqx.field(static=True)
+
+    def init(self, model: eqx.Module, *, key: Key) -> State:
+        """The optimiser's start."""
+        return State(model, self.optimiser.init(_trainable(model)), _zero())
+
+    def step(self, state: State, x: Batch, key: Key) -> tuple[State, Metrics]:
+        """One descent."""
+
+        def loss(model: eqx.Module):
+            return self.objective(model, x, key, state.step)
+
+        model, optimiser, metrics = _descend(loss, state.model, state.optimiser, self.optimiser)
+        return State(model, optimiser, state.step + 1), metrics
+
+    def evaluate(self, state: State, x: Batch, key: Key) -> Metrics:
+        """The objective at the end of its schedule."""
+        loss, metrics = self.objective(state.model, x, key, jnp.asarray(FINAL_STEP))
+        return {"loss": loss, **metrics}
+
+
+class Adversarial(AbstractStepper):
+    """Two players in turn: the model on `objective(model, rival, x, key, step)`, then the rival
+    on `rival_objective(rival, model, x, key, step)`, which sees the model before its step."""
+
+    rival: Callable[[Key], eqx.Module] = eqx.field(static=True)
+    objective: PairObjective = eqx.field(static=True)
+    rival_objective: PairObjective = eqx.field(static=True)
+    optimiser: optax.GradientTransformation = eqx.field(static=True)
+    rival_optimiser: optax.GradientTransformation = eqx.field(static=True)
+
+    def init(self, model: eqx.Module, *, key: Key) -> State:
+        """Both players' starts; `key` draws the rival."""
+        rival = self.rival(key)
+        own, other = _trainable(model), _trainable(rival)
+        return State(
+            model, self.optimiser.init(own), _zero(), rival, self.rival_optimiser.init(other)
+        )
+
+    def step(self, state: State, x: Batch, key: Key) -> tuple[State, Metrics]:
+        """One step of the model and one of its rival."""
+        model_key, rival_key = jax.random.split(key)
+
+        def model_loss(model: eqx.Module):
+            return self.objective(model, state.rival, x, model_key, state.step)
+
+        def rival_loss(rival: eqx.Module):
+            return self.rival_objective(rival, state.model, x, rival_key, state.step)
+
+        model, optimiser, metrics = _descend(
+            model_loss, state.model, state.optimiser, self.optimiser
+        )
+        rival, rival_optimiser, of_rival = _descend(
+            rival_loss, state.rival, state.rival_optimiser, self.rival_optimiser
+        )
+        state = State(model, optimiser, state.step + 1, rival, rival_optimiser)
+        return state, {**metrics, "rival": of_rival["loss"]}
+
+    def evaluate(self, state: State, x: Batch, key: Key) -> Metrics:
+        """The model's loss under the present rival."""
+        final = jnp.asarray(FINAL_STEP)
+        loss, metrics = self.objective(state.model, state.rival, x, key, final)
+        return {"loss": loss, **metrics}
+
+
+def _descend(loss: Callable, player: Any, optimiser_state: Any, optimiser: Any):
+    """One step of one player on `loss(player) -> (loss, metrics)`."""
+    (value, metrics), gradient = eqx.filter_value_and_grad(loss, has_aux=True)(player)
+    updates, optimiser_state = optimiser.update(
+        gradient, optimiser_state, _trainable(player)
+    )
+    return eqx.apply_updates(player, updates), optimiser_state, {"loss": value, **metrics}
+
+
+def _trainable(model: eqx.Module) -> eqx.Module:
+    return eqx.filter(model, eqx.is_inexact_array)
+
+
+def _zero() -> Int[Array, ""]:
+    return jnp.zeros((), jnp.int32)
+
+
