@@ -75,8 +75,9 @@ def test_by_time_leaves_a_gap(counts, step, extra, test, validation):
         parts = split_by_time(data, test=test, validation=validation, gap=extra)
     except ValueError:
         parts = None
-    # it fails only where there is too little of it
-    assert parts or max(counts) < 30 or test + validation > 0.6
+    # it fails only where the two gaps take all that the other parts leave
+    left = max(counts) * (1 - test - validation)
+    assert parts or left <= 2 * (1 + (extra or 1.0)) / step + 3
     assume(parts)
     check_nothing_is_lost_silently(data, parts)
     gap = extra or 1.0
@@ -145,6 +146,9 @@ def test_the_default_chooses_what_keeps_parts_apart():
     assert split(recordings([20] * 2, [0, 1])).how.startswith("By time")
     assert split(recordings([100], [0])).how.startswith("By time")
     assert split(digits()).how.startswith("At random")
+    # each observation its own record: two patients, or one
+    assert split(recordings([1] * 20, [0, 1] * 10)).how.startswith("By group")
+    assert split(recordings([1] * 20, [0] * 20)).how.startswith("At random")
 
 
 def test_fractions_hold_in_time():
@@ -161,6 +165,8 @@ def test_splits_refuse():
         split_by_group(one)
     with pytest.raises(ValueError, match="both sides"):
         split_at_random(one)
+    with pytest.raises(ValueError, match="2 groups, which"):
+        split_at_random(recordings([1] * 20, [0, 1] * 10))
     with pytest.raises(ValueError, match="shorter than a window"):
         split_by_time(one, gap=0.5)
     with pytest.raises(ValueError, match="no times"):

@@ -115,7 +115,7 @@ def test_heartbeats_keep_their_factors_and_repeat():
 
 
 def test_a_simulated_recording_goes_the_whole_way():
-    signals = heartbeat_signals(4, seconds=40, seed=0)
+    signals = heartbeat_signals(4, seconds=40.0, seed=0)
     assert [s.record for s in signals] == ["patient 1", "patient 2", "patient 3", "patient 4"]
     annotated = beats(signals)
     # found without the annotations, the peaks are the same
@@ -146,7 +146,7 @@ def test_worlds_refuse():
     with pytest.raises(ValueError, match="at least 1"):
         heartbeat_signals(0)
     with pytest.raises(ValueError, match="no clear heartbeat"):
-        heartbeat_signals(1, rate=10)
+        heartbeat_signals(1, rate=10.0)
 
 
 def test_digits_are_scikit_learns():

@@ -19,6 +19,7 @@ from ._model import (
     Key,
     Latent,
     Observation,
+    Scalar,
 )
 
 
@@ -85,56 +86,89 @@ class Inverted(AbstractDecoder, AbstractEncoder):
     ) -> Latent:
         """The best of the starts, NaN if none gave a finite observation; `key` draws the
         starts, and without it they are the same each time."""
-        fits = self.fits(x, condition, key=key)
-        return jnp.where(jnp.isfinite(fits.cost[0]), fits.z[0], jnp.nan)
+        u = _best_compiled(self, x, condition, self._starts(x, key))
+        return self.latents.constrain(u)
 
     def fits(
         self, x: Observation, condition: Condition = None, *, key: Key | None = None
     ) -> Fits:
         """What every start reached: whether the answer depends on the start."""
+        points, cost, steps, converged = _descend(self, x, condition, self._starts(x, key))
+        z = jax.vmap(self.latents.constrain)(points)
+        return Fits(z, cost, steps, converged)
+
+    def _starts(self, x: Observation, key: Key | None) -> Float[Array, "start latent"]:
+        """The prior's median and draws of the prior, in the unconstrained coordinates."""
         key = jax.random.key(0) if key is None else key
-        starts = starting_points(self.latents, self.starts, key=key)
+        latents = self.latents
+        centre = latents.unconstrain(latents.from_normal(jnp.zeros(latents.size)))
+        draws = jax.vmap(latents.sample)(jax.random.split(key, self.starts))
+        points = jax.vmap(latents.unconstrain)(draws).at[0].set(centre)
+        # a draw on the very end of an interval lies at infinity
+        points = jnp.where(jnp.isfinite(points), points, centre[None, :])
         # float64 where the observation is: equations need it, and networks do not
-        starts = starts.astype(
-            x.dtype if jnp.issubdtype(x.dtype, jnp.floating) else jnp.float32
-        )
-        return least_squares(self, x, condition, starts=starts)
+        is_float = jnp.issubdtype(x.dtype, jnp.floating)
+        return points.astype(x.dtype if is_float else jnp.float32)
 
 
-def starting_points(latents: Latents, count: int, *, key: Key) -> Float[Array, "start latent"]:
-    """The prior's median and `count - 1` draws, in the unconstrained coordinates."""
-    centre = latents.unconstrain(latents.from_normal(jnp.zeros(latents.size)))
-    draws = jax.vmap(latents.sample)(jax.random.split(key, count))
-    points = jax.vmap(latents.unconstrain)(draws).at[0].set(centre)
-    # a draw on the very end of an interval lies at infinity
-    return jnp.where(jnp.isfinite(points), points, centre[None, :])
-
-
-def least_squares(
+# compiled here, so that a call outside any jit does not trace the solver anew
+@eqx.filter_jit
+def _descend(
     model: Inverted,
     x: Observation,
     condition: Condition,
-    *,
     starts: Float[Array, "start latent"],
-) -> Fits:
-    """Levenberg–Marquardt from each of the `starts`, points in unconstrained coordinates."""
+) -> tuple[Array, Array, Array, Array]:
+    """Levenberg–Marquardt from each start: points, costs, steps, converged; the best first."""
     # forward mode: an observation has many entries, and a model few latents
     tolerance = 1e-10 if starts.dtype == jnp.float64 else 1e-6
     solver = optx.LevenbergMarquardt(rtol=tolerance, atol=tolerance)
 
-    def descend(start: Latent) -> tuple[Latent, Array, Array, Array]:
+    def descend(start: Latent) -> tuple[Array, Array, Array, Array]:
         solution = optx.least_squares(
             _residual, solver, start, (model, x, condition), max_steps=model.steps, throw=False
         )
-        left = _residual(solution.value, (model, x, condition))
-        cost = jnp.nan_to_num(0.5 * (left @ left), nan=jnp.inf)
+        cost = _cost(solution.value, (model, x, condition))
         done = solution.result == optx.RESULTS.successful
-        return solution.value, cost, solution.stats["num_steps"], done
+        finite = jnp.where(jnp.isfinite(cost), cost, jnp.inf)
+        return solution.value, finite, solution.stats["num_steps"], done
 
     points, cost, steps, converged = jax.vmap(descend)(starts)
-    z = jax.vmap(model.latents.constrain)(points)
     order = jnp.argsort(cost)
-    return Fits(z[order], cost[order], steps[order], converged[order])
+    return points[order], cost[order], steps[order], converged[order]
+
+
+@eqx.filter_custom_jvp
+def _best(
+    model: Inverted,
+    x: Observation,
+    condition: Condition,
+    starts: Float[Array, "start latent"],
+) -> Latent:
+    """The best point of `_descend`, NaN where no cost is finite."""
+    points, cost, _, _ = _descend(model, x, condition, starts)
+    return jnp.where(jnp.isfinite(cost[0]), points[0], jnp.nan)
+
+
+@_best.def_jvp
+def _best_jvp(primals, tangents):
+    r"""The implicit function theorem at the minimum: $\nabla_u c(\hat u, \theta) = 0$ gives
+    $d\hat u = -(\nabla_u^2 c)^{-1} \, \partial_\theta \nabla_u c \, d\theta$."""
+    *problem, _ = primals
+    *changes, _ = tangents
+    u = _best(*primals)
+    slope = jax.jacfwd(_cost)
+    curvature = jax.jacfwd(slope)(u, tuple(problem))
+    _, moved = eqx.filter_jvp(lambda *theta: slope(u, theta), tuple(problem), tuple(changes))
+    return u, -jnp.linalg.solve(curvature, moved)
+
+
+_best_compiled = eqx.filter_jit(_best)
+
+
+def _cost(u: Latent, problem: tuple[Inverted, Observation, Condition]) -> Scalar:
+    left = _residual(u, problem)
+    return 0.5 * (left @ left)
 
 
 def _residual(

@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from jaxtyping import Array, Float, Num, PRNGKeyArray
 
+from ._libraries import default_promotion
+
 
 class AbstractNoise(eqx.Module):
     """A family of independent distributions, one for each entry of an observation."""
@@ -26,16 +28,20 @@ class AbstractNoise(eqx.Module):
         r"""$\sum \log p(x_i \mid \eta_i)$ over the observed entries, in nats."""
         observed = ~jnp.isnan(x)
         # zero lies in every support here; masking x first keeps NaN out of the gradient
-        each = self.distribution(eta).log_prob(jnp.where(observed, x, 0))
+        filled = jnp.where(observed, x, 0)
+        with default_promotion():
+            each = self.distribution(eta).log_prob(filled)
         return jnp.where(observed, each, 0).sum()
 
     def mean(self, eta: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """The expected observation."""
-        return jnp.broadcast_to(self.distribution(eta).mean, eta.shape)
+        with default_promotion():
+            return jnp.broadcast_to(self.distribution(eta).mean, eta.shape)
 
     def sample(self, key: PRNGKeyArray, eta: Float[Array, "*shape"]) -> Num[Array, "*shape"]:
         """A draw of the observation."""
-        return self.distribution(eta).sample(key)
+        with default_promotion():
+            return self.distribution(eta).sample(key)
 
     @property
     def is_discrete(self) -> bool:

@@ -65,7 +65,9 @@ def beta_vae(
 
     def stepper(budget: Budget) -> Descend:
         steps = round(warm_up * budget.steps)
-        return Descend(train.capacity(capacity, gamma, steps), optax.adam(learning_rate))
+        # |KL - C| has a kink at its minimum: a step that does not shrink jumps to and fro over it
+        fading = optax.linear_schedule(learning_rate, 0.0, budget.steps - steps, steps)
+        return Descend(train.capacity(capacity, gamma, steps), optax.adam(fading))
 
     plan = Plan(stepper, epochs, batch)
     return Recipe("beta-vae", options, _vae_builder(latents, widths, convolutional, noise), plan)

@@ -31,6 +31,7 @@ from .train import (
     Plan,
     Progress,
     Recipe,
+    Row,
     RunFolder,
     RunFolderError,
     Trained,
@@ -58,7 +59,7 @@ class Run:
     model: eqx.Module
     schema: Schema
     result: Mapping[str, Any]
-    rows: list[dict[str, float]]
+    rows: list[Row]
     examples: np.ndarray
     settings: Mapping[str, Any]
     folder: Path | None = None
@@ -193,14 +194,19 @@ def _train(
         progress = folder.load_progress(progress, mark)
         rows = folder.read_rows()[: int(progress.epoch)]
         folder.write_rows(rows)
-    bar = tqdm(total=trainer.total, unit="step", disable=quiet, file=sys.stderr, leave=False)
+    done = int(progress.epoch) * trainer.per_epoch + int(progress.taken)
+    # a log file gets a line now and then, a terminal a moving bar
+    pace = 0.1 if sys.stderr.isatty() else 10.0
+    bar = tqdm(
+        total=trainer.total, initial=done, unit="step", disable=quiet, leave=False,
+        mininterval=pace, dynamic_ncols=True,
+    )  # fmt: skip
 
-    def tick(done: int, total: int, metrics: dict[str, float]) -> None:
-        bar.n = done
+    def tick(done: int, total: int, metrics: Row) -> None:
         bar.set_postfix_str(f"loss {metrics['loss']:.4g}", refresh=False)
-        bar.refresh()
+        bar.update(done - bar.n)
 
-    def row(metrics: dict[str, float]) -> None:
+    def row(metrics: Row) -> None:
         if folder is not None:
             folder.add_row(metrics)
         for tracker in trackers:
@@ -259,6 +265,7 @@ def _result(
         "seconds": round(seconds, 3),
         "stopped": trained.stopped,
         "explained_variance": summary.explained_variance,
+        "explained_variance_train": summarise(model, data.train).explained_variance,
         "baselines": baselines(data, size or 1),
         "log_density": summary.log_density,
         "density_kind": summary.density_kind,
@@ -270,7 +277,7 @@ def _result(
     }
 
 
-def baselines(data: Split, latents: int) -> dict[str, float]:
+def baselines(data: Split, latents: int) -> Row:
     """Explained variance on the test part of what needs no network: the mean observation, and
     PCA with as many latents."""
     train, test = data.train, data.test

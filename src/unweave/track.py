@@ -3,6 +3,7 @@ for."""
 
 import abc
 import importlib
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,7 +13,7 @@ class AbstractTracker(abc.ABC):
     """Something that wants every row of the log."""
 
     @abc.abstractmethod
-    def log(self, row: dict[str, float]) -> None:
+    def log(self, row: Mapping[str, float | int]) -> None:
         """Takes the numbers of one epoch."""
 
     @abc.abstractmethod
@@ -26,7 +27,7 @@ class TensorBoard(AbstractTracker):
     def __init__(self, folder: Path):
         self._writer: Any = _extra("tensorboardX", "tensorboard").SummaryWriter(str(folder))
 
-    def log(self, row: dict[str, float]) -> None:
+    def log(self, row: Mapping[str, float | int]) -> None:
         """One scalar for each number, at the row's step."""
         for name, value in row.items():
             self._writer.add_scalar(name, value, int(row["step"]))
@@ -43,9 +44,9 @@ class MLflow(AbstractTracker):
         self._mlflow: Any = _extra("mlflow", "mlflow")
         self._mlflow.start_run(run_name=name)
 
-    def log(self, row: dict[str, float]) -> None:
+    def log(self, row: Mapping[str, float | int]) -> None:
         """One metric for each number, at the row's step."""
-        self._mlflow.log_metrics(row, step=int(row["step"]))
+        self._mlflow.log_metrics(dict(row), step=int(row["step"]))
 
     def close(self) -> None:
         """Ends MLflow's run."""

@@ -113,7 +113,7 @@ def _check(signals: Sequence[Signal], window: _Window) -> None:
     check_alike(signals)
     if signals[0].time_unit != "s":
         raise ValueError(
-            f"beats are cut in seconds, and the times are in '{signals[0].time_unit}'; "
+            f"beats are cut in seconds, and the times are in {signals[0].time_unit or 'rows'}; "
             "convert the times to seconds."
         )
     if not (window.before >= 0 and window.after >= 0 and window.before + window.after > 0.05):

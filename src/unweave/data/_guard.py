@@ -15,7 +15,7 @@ from typing import final
 FLOOR = 64 * 2**20
 #: ... and beyond that for this many times its own size. Real pictures of shapes on black
 #: (dSprites) expand 184-fold, a bomb of equal bytes 1,030-fold.
-RATIO = 300
+RATIO = 200
 CHUNK = 2**20
 
 
@@ -67,8 +67,8 @@ def check_size(path: Path, wanted: int, held: int, *, what: str) -> None:
     """Raises `DataError` if a file of `held` bytes asks for implausibly many: `wanted`."""
     if wanted > FLOOR and wanted > RATIO * held:
         raise DataError(
-            f"{quoted(path)} holds {held:,} bytes but its {what} would need {wanted:,}; that "
-            f"is beyond {FLOOR >> 20} MB and {RATIO} times its size, so it was not read."
+            f"{held:,} bytes of {quoted(path)} would need {wanted:,} as {what}; that is beyond "
+            f"{FLOOR >> 20} MB and {RATIO} times as many, so they were not read."
         )
 
 
@@ -85,10 +85,11 @@ def parsing(path: Path, kind: str) -> Iterator[None]:
     except DataError:
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        if isinstance(error, OSError) and error.filename is not None:
             raise
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        detail = lines[0].strip().rstrip(".")[:160]
+        printable = "".join(c if c.isprintable() else " " for c in lines[0][:160])
+        detail = " ".join(printable.split()).rstrip(".")
         raise DataError(f"{quoted(path)} cannot be read as {kind}: {detail}.") from None
 
 

@@ -203,9 +203,9 @@ def _solve(factors: np.ndarray, samples: int, before: float, step: float) -> np.
     omega = (2 * np.pi / 60) * factors[:, :1]
     every = factors[:, None, :]
     period = 2 * np.pi / omega
-    turn = np.linspace(0, 1, 2001) * period
+    turn = np.linspace(0, 1, 601) * period
     pull = np.exp(turn - period) * _drive(_wrap(omega * (turn - before)), every)
-    start = simpson(pull, dx=1 / 2000, axis=1) * period[:, 0] / (1 - np.exp(-period[:, 0]))
+    start = simpson(pull, dx=1 / 600, axis=1) * period[:, 0] / (1 - np.exp(-period[:, 0]))
     # the narrowest wave is 13 ms wide at 100 beats a minute; 2 ms steps resolve it to 1e-6
     finer = math.ceil(step / 0.002)
     half = np.arange(2 * finer * (samples - 1) + 1) * step / (2 * finer) - before

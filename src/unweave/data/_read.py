@@ -150,6 +150,11 @@ def _columns(columns: Sequence[str]) -> tuple[str, ...]:
 
 def _table_files(path: Path) -> list[Path]:
     if "\0" in str(path) or not path.is_dir():
+        if _is_idx(path) or ending(path) in (".npy", ".npz", ".ts"):
+            raise DataError(
+                f"{quoted(path)} holds one observation a row, no table over time; read it as "
+                "rows (read_rows, or --kind rows or images)."
+            )
         return [path]
     files = sorted(file for file in path.iterdir() if ending(file) in _TABLES)
     if not files:
@@ -180,8 +185,8 @@ def _rows(path: Path) -> Rows:
     if kind in (".txt", ".tsv", ".csv"):
         return read_ucr(path)
     raise DataError(
-        f"{quoted(path)} is not a file of rows; npy, npz, txt, tsv, csv, ts, idx-ubyte and "
-        "folders of pictures are read."
+        f"{quoted(path)} is not a file of rows (npy, npz, txt, tsv, csv, ts, idx-ubyte or a "
+        "folder of pictures); recordings over time are read as signals."
     )
 
 

@@ -6,12 +6,14 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, final
+from typing import Any, Final, TypeAlias, final
 
 import numpy as np
 
 from ._guard import DataError, check_size, existing, listed, parsing, quoted
 
+#: A file opened for bytes, on the disc or in an archive; the two share no nominal type.
+_Stream: TypeAlias = Any
 _OBSERVATIONS: Final = ("x", "X", "imgs", "images", "data")
 _LABELS: Final = ("y", "Y", "labels", "label", "target")
 #: The columns of the arrays `latents_values` and `latents_classes` of dSprites.
@@ -65,7 +67,9 @@ def read_npz(path: Path) -> Rows:
         raise DataError(
             f"{quoted(path)} has labels of shape {raw_labels.shape}; one is needed a row."
         )
-    if values is None:
+    if raw_labels is not None and raw_labels.dtype.kind == "f" and np.isnan(raw_labels).any():
+        raise DataError(f"{quoted(path)} has labels that are NaN; give every row one.")
+    if values is None or values.dtype.kind == "U":
         return Rows(observations(path, array), raw_labels)
     count = values.shape[1]
     names = _SPRITE_FACTORS if count == 6 else tuple(f"factor {i + 1}" for i in range(count))
@@ -89,6 +93,8 @@ def observations(path: Path, array: np.ndarray) -> np.ndarray:
 
     Pictures get a channel axis, `(n, row, column, channel)`; series too, `(n, time, channel)`.
     """
+    if array.dtype.kind == "U":
+        raise DataError(f"{quoted(path)} holds text for observations; numbers are needed.")
     if array.ndim < 2 or array.size == 0:
         raise DataError(
             f"{quoted(path)} has an array of shape {array.shape}; one of at least two axes, "
@@ -109,11 +115,7 @@ def observations(path: Path, array: np.ndarray) -> np.ndarray:
         array = array[..., None] if array.ndim == 2 else array
     if array.dtype == np.uint8 and array.ndim == 4:
         return array
-    array = (
-        array.astype(np.float32 if array.dtype.itemsize <= 2 else np.float64, copy=False)
-        if (array.dtype.kind in "biu" or array.dtype.itemsize not in (4, 8))
-        else array.astype(array.dtype.newbyteorder("="), copy=False)
-    )
+    array = array.astype(_float_type(array.dtype), copy=False)
     if np.isinf(array).any():
         raise DataError(
             f"{quoted(path)} has infinite numbers in it; mend them or make them NaN."
@@ -121,6 +123,11 @@ def observations(path: Path, array: np.ndarray) -> np.ndarray:
     if np.isnan(array).all():
         raise DataError(f"{quoted(path)} has no number in it; every entry is NaN.")
     return array
+
+
+def _float_type(dtype: np.dtype) -> type[np.floating]:
+    """The float type, of this machine's byte order, that holds all numbers of a type."""
+    return np.float32 if dtype.itemsize <= (4 if dtype.kind == "f" else 2) else np.float64
 
 
 def is_pictures(shape: tuple[int, ...], dtype: np.dtype) -> bool:
@@ -174,7 +181,7 @@ def _member(path: Path, archive: zipfile.ZipFile, name: str) -> np.ndarray:
         return _read_array(path, stream, info.file_size, held)
 
 
-def _header(path: Path, stream: io.BufferedIOBase) -> tuple[tuple[int, ...], np.dtype, bool]:
+def _header(path: Path, stream: _Stream) -> tuple[tuple[int, ...], np.dtype, bool]:
     """Shape, type and order that an npy header declares; Python objects are refused."""
     version = np.lib.format.read_magic(stream)
     if version == (1, 0):
@@ -192,7 +199,7 @@ def _header(path: Path, stream: io.BufferedIOBase) -> tuple[tuple[int, ...], np.
     return shape, dtype, fortran
 
 
-def _read_array(path: Path, stream: io.BufferedIOBase, size: int, held: int) -> np.ndarray:
+def _read_array(path: Path, stream: _Stream, size: int, held: int) -> np.ndarray:
     """An array of numbers or labels whose declared size is exactly what the file has left."""
     shape, dtype, fortran = _header(path, stream)
     if dtype.kind not in "biufU" or dtype.itemsize == 0:
@@ -208,7 +215,7 @@ def _read_array(path: Path, stream: io.BufferedIOBase, size: int, held: int) -> 
     return flat.reshape(shape, order="F" if fortran else "C")
 
 
-def _exactly(path: Path, stream: io.BufferedIOBase, wanted: int) -> bytes:
+def _exactly(path: Path, stream: _Stream, wanted: int) -> bytes:
     buffer = io.BytesIO()
     while chunk := stream.read(min(2**20, wanted - buffer.tell()) or 1):
         buffer.write(chunk)

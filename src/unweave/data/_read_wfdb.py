@@ -29,8 +29,10 @@ _SAMPLE_BYTES = {
 }  # fmt: skip
 _BEATS = frozenset(label.symbol for label in ann_labels if is_qrs[label.label_store])
 _MILLIVOLTS = {"mv": 1.0, "uv": 1e-3, "v": 1e3}
+#: "patient165", "subject id: 12" or "Patient no. a7", but not "patient 65 years old"
 _PATIENT = re.compile(
-    r"\s*#?\s*(?:patient|subject)[\s_-]*(?:id|no\.?|number)?[\s:=#]*(\w*\d\w*)", re.I
+    r"(?:patient|subject)[\s_-]*(?:id|no\.?|number)?[\s:=#]*([a-z]{0,3}\d+)\b(?!\s*(?:y|mo))",
+    re.I,
 )
 _FOLDER = re.compile(r"patient\d+", re.I)
 _REMOTE = re.compile(r"physionet:((?:[\w-][\w.-]*/)+)([\w-]+)")
@@ -262,11 +264,7 @@ def _group(record: Record) -> str:
     """The patient: from the header, else from a folder named so, else the record itself."""
     for comment in record.comments:
         if match := _PATIENT.match(comment):
-            return (
-                match[1].lower()
-                if match[1].lower().startswith("patient")
-                else f"patient{match[1]}"
-            )
+            return f"patient{match[1].lower()}"
     for part in reversed(PurePosixPath(record.path.as_posix()).parts[:-1]):
         if _FOLDER.fullmatch(part):
             return part.lower()

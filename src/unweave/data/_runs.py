@@ -32,7 +32,7 @@ def sampling_step(signal: Signal) -> float:
     differences = np.diff(signal.times).astype(np.float64)
     # times are often rounded (0.003, 0.003, 0.002 for 360 Hz): the mean knows more than the
     # median, once the differences that skip a sample are set aside
-    single = differences < 1.6 * np.median(differences)
+    single = differences < 1.6 * np.quantile(differences, 0.5, method="lower")
     step = float(differences[single].mean())
     ratio = differences / step
     uneven = np.abs(ratio - np.maximum(np.rint(ratio), 1)) > 0.4

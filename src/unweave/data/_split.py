@@ -11,21 +11,23 @@ from ._dataset import Dataset, Split
 _ENOUGH = 5
 
 
-def split(data: Dataset, *, seed: int = 0) -> Split:
+def split(
+    data: Dataset, *, test: float = 0.2, validation: float = 0.1, seed: int = 0
+) -> Split:
     """The default: by group, by time or at random, whichever keeps the parts apart.
 
     By group where there are three groups or more and some have several observations; otherwise
     by time where records have several windows; at random where each observation is its own
-    record. A fifth of the data tests, and a tenth validates.
+    record and group. A fifth of the data tests, and a tenth validates.
 
     **Raises:** `ValueError` where that leaves a part empty.
     """
     groups = len(np.unique(data.groups))
     if 3 <= groups < len(data):
-        return split_by_group(data, seed=seed)
+        return split_by_group(data, test=test, validation=validation, seed=seed)
     if _has_several(data.records):
         return split_by_time(data)
-    return split_at_random(data, seed=seed)
+    return split_by_group(data, test=test, validation=validation, seed=seed) if groups == 2 else split_at_random(data, seed=seed)
 
 
 def split_by_group(
@@ -99,10 +101,16 @@ def split_at_random(
 ) -> Split:
     """Draws observations that are independent of each other, with `seed`.
 
-    **Raises:** `ValueError` where several observations come from one record, since neighbours
-    would be on both sides, and where a part is left empty.
+    **Raises:** `ValueError` where several observations come from one record or from one of
+    several groups, which would be on both sides, and where a part is left empty.
     """
     _check_fractions(test, validation)
+    groups = len(np.unique(data.groups))
+    if 1 < groups < len(data):
+        raise ValueError(
+            f"the {len(data)} observations come from {groups} groups, which a random split "
+            "would put on both sides; use split_by_group."
+        )
     if _has_several(data.records):
         raise ValueError(
             f"the {len(data)} observations come from {len(np.unique(data.records))} records, "

@@ -133,8 +133,8 @@ class ConvTranspose(eqx.Module):
         outputs = [(n - 1) * s - 2 * p + k + o for n, k, s, p, o in windows]
         if min(outputs) < 1:
             raise ValueError(
-                f"padding {self.padding} leaves nothing of an observation of size {sizes} under "
-                f"a kernel of {kernel}; use less padding or a larger kernel."
+                f"padding {self.padding} leaves nothing of an observation of size {sizes} "
+                f"under a kernel of {kernel}; use less padding or a larger kernel."
             )
         taps, weight = _split_kernel(self.weight, self.stride)
         # block b of the output is the sum of tap t of block b - t: taps run backwards

@@ -98,8 +98,8 @@ def _halved(shape: tuple[int, ...], most: int) -> list[tuple[int, ...]]:
     """The sizes of the axes before each convolution and after the last."""
     if len(shape) < 2 or min(shape) < 1:
         raise ValueError(
-            f"an observation of shape {shape} has no axis to convolve over; give (time, channel) "
-            "or (row, column, channel)."
+            f"an observation of shape {shape} has no axis to convolve over; give "
+            "(time, channel) or (row, column, channel)."
         )
     sizes = [shape[:-1]]
     while min(sizes[-1]) >= _SMALLEST_HALVED and len(sizes) <= most:

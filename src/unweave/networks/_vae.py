@@ -89,7 +89,7 @@ class VAE(AbstractPosterior, AbstractDensity):
     ) -> Scalar:
         r"""The evidence lower bound, $\mathbb{E}_{q(z|x)} \log p(x \mid z) -
         \mathrm{KL}(q(z \mid x) \,\|\, p(z)) \le \log p(x)$ (Kingma and Welling, eq. 3)."""
-        key = jax.random.key(0) if key is None else key
+        key = _own_key(x) if key is None else key
         mean, log_std = self.posterior(x, condition)
         e = jax.random.normal(key, (self.draws, self.latents.size), mean.dtype)
 
@@ -170,6 +170,13 @@ def gaussian_kl(mean: Latent, log_std: Latent) -> Latent:
     r"""$\mathrm{KL}(\mathcal{N}(\mu, \sigma^2) \,\|\, \mathcal{N}(0, 1))$ of each latent in nats
     (Kingma and Welling, appendix B)."""
     return 0.5 * (mean**2 + jnp.exp(2 * log_std) - 1) - log_std
+
+
+def _own_key(x: Observation) -> Key:
+    """A key that follows from `x`: the same number each time, and errors that are independent
+    from one observation to the next, so that a mean over many averages them out."""
+    bits = jax.lax.bitcast_convert_type(jnp.ravel(x).astype(jnp.float32), jnp.uint32)
+    return jax.random.fold_in(jax.random.key(0), jnp.sum(bits, dtype=jnp.uint32))
 
 
 def _network_input(x: Observation, scale: Scale) -> Observation:

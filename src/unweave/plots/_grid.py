@@ -93,7 +93,7 @@ def _panel(axes: Axes, grid: Grid, r: int, c: int) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
     axes.tick_params(labelbottom=r == grid.curves.shape[0] - 1)
     if grid.titles:
-        axes.set_title(grid.titles[r][c], pad=3)
+        axes.set_title(grid.titles[r][c], loc="left", pad=3)
         axes.set_title(
             grid.notes[r][c] if grid.notes else "",
             loc="right", pad=3, color=MUTED, fontsize=7.5,
@@ -127,7 +127,7 @@ def _dense(grid: Grid) -> Figure:
             for pen, curve in zip(grid.pens, grid.curves[r, c], strict=True):
                 up = r + 0.92 * (1 - (curve - low) / reach)
                 axes.plot(c + across, up, color=pen.colour, linewidth=0.75 * pen.width)
-        _scale_bar(axes, (c, rows + 0.12), reach, grid.units[c])
+        _scale_bar(axes, (float(c), rows + 0.12), reach, grid.units[c])
     for r in range(rows):
         axes.text(-0.12, r + 0.42, grid.rows[r], ha="right", va="bottom", fontsize=9)
         if grid.row_notes:

@@ -31,6 +31,7 @@ DIVERGING = LinearSegmentedColormap.from_list(
 STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": MUTED,
+    "axes.facecolor": "none",
     "axes.labelcolor": INK,
     "axes.linewidth": 0.6,
     "axes.spines.right": False,

@@ -18,7 +18,7 @@ LOSSES = (
 
 @styled
 def curves(
-    rows: Sequence[Mapping[str, float]],
+    rows: Sequence[Mapping[str, float | int]],
     *,
     unit: str = "nats per observation",
     axes: Axes | None = None,

@@ -2,6 +2,7 @@
 
 from ._loop import Interrupted as Interrupted
 from ._loop import Progress as Progress
+from ._loop import Row as Row
 from ._loop import Trained as Trained
 from ._loop import Trainer as Trainer
 from ._loop import TrainingFailed as TrainingFailed

@@ -13,7 +13,7 @@ import tomli_w
 
 from .._save import load_leaves, save_leaves
 from ..data import Dataset
-from ._loop import Progress
+from ._loop import Progress, Row
 
 
 class RunFolderError(ValueError):
@@ -87,16 +87,16 @@ class RunFolder:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise RunFolderError(f"{self.settings_file} cannot be read: {error}.") from None
 
-    def write_rows(self, rows: list[dict[str, float]]) -> None:
+    def write_rows(self, rows: list[Row]) -> None:
         """The log, whole."""
         write_text(self.metrics_file, "".join(json.dumps(row) + "\n" for row in rows))
 
-    def add_row(self, row: dict[str, float]) -> None:
+    def add_row(self, row: Row) -> None:
         """One more row of the log."""
         with self.metrics_file.open("a") as file:
             file.write(json.dumps(row) + "\n")
 
-    def read_rows(self) -> list[dict[str, float]]:
+    def read_rows(self) -> list[Row]:
         """The log; a row that a crash cut off is left out."""
         if not self.metrics_file.exists():
             return []

@@ -7,7 +7,7 @@ was interrupted and resumed ends in the same bits as one that was not.
 
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import equinox as eqx
 import jax
@@ -27,6 +27,10 @@ _CALL_SECONDS = 0.4
 _MOST_HELD_OUT = 512
 
 
+#: One line of the log: the epoch and its numbers.
+Row: TypeAlias = dict[str, float | int]
+
+
 class Progress(eqx.Module):
     """Everything that training carries: a checkpoint is this and nothing else."""
 
@@ -43,7 +47,7 @@ class Trained(NamedTuple):
     """The model that is kept, the log, and why training ended."""
 
     model: eqx.Module
-    rows: list[dict[str, float]]
+    rows: list[Row]
     epochs: int
     stopped: str
 
@@ -68,8 +72,8 @@ class Watch(NamedTuple):
     now.
     """
 
-    tick: Callable[[int, int, dict[str, float]], None] = lambda done, total, metrics: None
-    row: Callable[[dict[str, float]], None] = lambda metrics: None
+    tick: Callable[[int, int, Row], None] = lambda done, total, metrics: None
+    row: Callable[[Row], None] = lambda metrics: None
     save: Callable[[Progress], None] = lambda progress: None
     stop: Callable[[], bool] = lambda: False
     every: float = 60.0
@@ -79,7 +83,13 @@ class Trainer:
     """Data, plan and key bound together; `start` makes a `Progress`, `run` carries it on."""
 
     def __init__(
-        self, model: eqx.Module, train: np.ndarray, held_out: np.ndarray, plan: Plan, *, key: Key
+        self,
+        model: eqx.Module,
+        train: np.ndarray,
+        held_out: np.ndarray,
+        plan: Plan,
+        *,
+        key: Key,
     ):
         self.plan = plan
         self.batch = min(plan.batch, len(train))
@@ -106,7 +116,7 @@ class Trainer:
             sums={name: jnp.zeros(()) for name in sorted(metrics)},
         )
 
-    def run(self, progress: Progress, rows: list[dict[str, float]], watch: Watch) -> Trained:
+    def run(self, progress: Progress, rows: list[Row], watch: Watch) -> Trained:
         """Trains to the end of the plan, or until patience runs out.
 
         `rows` is the log so far; it grows by one row an epoch. Raises `TrainingFailed` when the
@@ -140,7 +150,13 @@ class Trainer:
             rows[:count] = order[taken : taken + count]
             began, before = time.monotonic(), progress
             state, sums, bad = _steps(
-                self.stepper, progress.state, progress.sums, self.data, rows, jnp.asarray(count), self.step_key
+                self.stepper,
+                progress.state,
+                progress.sums,
+                self.data,
+                jnp.asarray(rows),
+                jnp.asarray(count),
+                self.step_key,
             )
             if int(bad) >= 0:
                 raise TrainingFailed(self._what_failed(int(bad)), before.state.model)
@@ -155,7 +171,7 @@ class Trainer:
             yield progress
             count = max(1, int(count * min(_CALL_SECONDS / seconds, 8.0)))
 
-    def _judge(self, progress: Progress) -> tuple[Progress, dict[str, float]]:
+    def _judge(self, progress: Progress) -> tuple[Progress, Row]:
         """Ends an epoch: the held-out loss, the best model so far, one row of the log."""
         judged = _evaluate(self.stepper, progress.state, self.held_out, self.judge_key)
         epoch = int(progress.epoch) + 1
@@ -208,7 +224,7 @@ def _steps(
     state: State,
     sums: dict[str, Array],
     data: Num[Array, "n ..."],
-    rows: Int[np.ndarray, "most batch"],
+    rows: Int[Array, "most batch"],
     count: Int[Array, ""],
     key: Key,
 ) -> tuple[State, dict[str, Array], Int[Array, ""]]:
@@ -219,7 +235,7 @@ def _steps(
         arrays, sums, bad = carry
         state = eqx.combine(arrays, static)
         key_now = jax.random.fold_in(key, state.step)
-        state, metrics = stepper.step(state, data[jnp.asarray(rows)[i]], key_now)
+        state, metrics = stepper.step(state, data[rows[i]], key_now)
         sums = {name: sums[name] + metrics[name] for name in sums}
         bad = jnp.where((bad < 0) & ~jnp.isfinite(metrics["loss"]), state.step, bad)
         return eqx.filter(state, eqx.is_array), sums, bad
@@ -236,7 +252,7 @@ def _evaluate(
     return stepper.evaluate(state, x, key)
 
 
-def _means(sums: dict[str, Array], count: int) -> dict[str, float]:
+def _means(sums: dict[str, Array], count: int) -> Row:
     return {name: float(value) / count for name, value in sorted(sums.items())}
 
 

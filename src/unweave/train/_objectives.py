@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Num
 
-from .._model import AbstractAutoencoder, AbstractPosterior, Key
+from .._model import AbstractAutoencoder, AbstractEncoder, AbstractPosterior, Key
 
 Batch: TypeAlias = Num[Array, "batch ..."]
 Step: TypeAlias = Int[Array, ""]
@@ -175,7 +175,7 @@ def factor_critic() -> PairObjective:
     """FactorVAE's critic: cross-entropy between codes of the second half of the batch and the
     same codes permuted (Kim and Mnih 2018, algorithm 2)."""
 
-    def objective(critic: Any, model: AbstractPosterior, x: Batch, key: Key, step: Step):
+    def objective(critic: Any, model: AbstractEncoder, x: Batch, key: Key, step: Step):
         code_key, order_key = jax.random.split(key)
         x = x[len(x) // 2 :]
         keys = jax.random.split(code_key, len(x))

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Int
 
+from .._libraries import default_promotion
 from .._model import Key
 from ._objectives import Batch, Metrics, Objective, PairObjective
 
@@ -119,9 +120,10 @@ class Adversarial(AbstractStepper):
 def _descend(loss: Callable, player: Any, optimiser_state: Any, optimiser: Any):
     """One step of one player on `loss(player) -> (loss, metrics)`."""
     (value, metrics), gradient = eqx.filter_value_and_grad(loss, has_aux=True)(player)
-    updates, optimiser_state = optimiser.update(
-        gradient, optimiser_state, _trainable(player)
-    )
+    with default_promotion():
+        updates, optimiser_state = optimiser.update(
+            gradient, optimiser_state, _trainable(player)
+        )
     return eqx.apply_updates(player, updates), optimiser_state, {"loss": value, **metrics}
 
 
@@ -131,5 +133,3 @@ def _trainable(model: eqx.Module) -> eqx.Module:
 
 def _zero() -> Int[Array, ""]:
     return jnp.zeros((), jnp.int32)
-
-

@@ -1,0 +1,127 @@
+"""What damage to a model file goes unnoticed: counts, and exit code 1 if any does.
+
+python bench/faults_file.py --flips 10000 --truncations 1000 --kills 200
+"""
+
+import argparse
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+from unweave._save import load_model, save_leaves, save_model
+from unweave._tensors import ModelFileError, read_tensors
+from unweave.networks import fit_pca
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the three experiments that the arguments ask for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--flips", type=int, default=10_000)
+    parser.add_argument("--truncations", type=int, default=1_000)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--write-into", help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.write_into:
+        write_for_ever(pathlib.Path(options.write_into))
+    rng = random.Random(options.seed)
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        bad = flips(folder, options.flips, rng)
+        bad += truncations(folder, options.truncations, rng)
+        bad += kills(folder, options.kills, rng)
+    return 1 if bad else 0
+
+
+def model_file(folder: pathlib.Path) -> pathlib.Path:
+    """A model of beats: 12 leads of 256 samples, 10 latents, about 140 kB."""
+    x = np.random.default_rng(0).normal(size=(40, 256, 12))
+    path = folder / "model.safetensors"
+    save_model(path, fit_pca(x, 10), notes={"split": "by group"})
+    return path
+
+
+def loads(path: pathlib.Path) -> bool:
+    """Whether the file is read without an objection; any other error ends the script."""
+    try:
+        load_model(path)
+    except ModelFileError:
+        return False
+    return True
+
+
+def flips(folder: pathlib.Path, count: int, rng: random.Random) -> int:
+    """Half of the flips in the header, which is a small part of the file; half anywhere."""
+    path = model_file(folder)
+    good = path.read_bytes()
+    header = 8 + int.from_bytes(good[:8], "little")
+    damaged = folder / "damaged.safetensors"
+    loaded = 0
+    for i in range(count):
+        bit = rng.randrange(8 * (header if i % 2 else len(good)))
+        data = bytearray(good)
+        data[bit // 8] ^= 1 << bit % 8
+        damaged.write_bytes(data)
+        loaded += loads(damaged)
+    print(f"{count} single-bit flips: {loaded} loaded ({len(good)} bytes, header {header})")
+    return loaded
+
+
+def truncations(folder: pathlib.Path, count: int, rng: random.Random) -> int:
+    """Cuts at random lengths."""
+    good = model_file(folder).read_bytes()
+    damaged = folder / "damaged.safetensors"
+    loaded = 0
+    for _ in range(count):
+        damaged.write_bytes(good[: rng.randrange(len(good))])
+        loaded += loads(damaged)
+    print(f"{count} truncations: {loaded} loaded")
+    return loaded
+
+
+def kills(folder: pathlib.Path, count: int, rng: random.Random) -> int:
+    """Kills a process that writes one checkpoint again and again, at random instants."""
+    path = folder / "checkpoint.safetensors"
+    unreadable = 0
+    unfinished = 0
+    for _ in range(count):
+        # the writer inherits this process's path, so that both run the same unweave
+        command = [sys.executable, __file__, "--write-into", str(path)]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        writer = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
+        assert writer.stdout is not None
+        writer.stdout.readline()  # it is now inside its loop
+        time.sleep(rng.uniform(0, 0.1))
+        writer.send_signal(signal.SIGKILL)
+        writer.wait()
+        writer.stdout.close()
+        try:
+            read_tensors(path)
+        except (ModelFileError, OSError):
+            unreadable += 1
+        for part in folder.glob(".*.part"):
+            unfinished += 1
+            part.unlink()
+    print(f"{count} kills during a write: {unreadable} unreadable ({unfinished} in mid-write)")
+    return unreadable
+
+
+def write_for_ever(path: pathlib.Path) -> None:
+    """Overwrites one checkpoint of 4 MB until killed."""
+    step = 0
+    while True:
+        save_leaves(path, {"weight": np.full(2**19, float(step))}, {"step": step})
+        if step == 0:
+            print("writing", flush=True)
+        step += 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

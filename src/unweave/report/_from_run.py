@@ -1,0 +1,103 @@
+"""From a run to its page: asks the model for what the page shows."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from .. import show
+from .._model import AbstractDecoder, AbstractEncoder
+from ..run import Run
+from ._citations import citations
+from ._content import Measure, ReportContent
+from ._page import write_report
+
+_SAMPLES = 64
+_STEPS = 13
+
+
+def write_run_report(run: Run, *, output: str | Path | None = None) -> Path:
+    """Writes the page of `run`, to `output` or as report.html into the run's folder."""
+    where = output if output is not None else run.folder
+    if where is None:
+        raise ValueError(
+            "this run has no folder; say where the report goes: output='report.html'."
+        )
+    return write_report(where, content_of(run))
+
+
+def content_of(run: Run) -> ReportContent:
+    """Everything that the page of `run` shows, in the user's units."""
+    result, model = run.result, run.model
+    x = xhat = walk = None
+    names: tuple[str, ...] = ()
+    if isinstance(model, AbstractDecoder):
+        names = model.latents.names
+        walk = show.traverse(model, steps=_STEPS)
+        if isinstance(model, AbstractEncoder):
+            x, xhat = run.examples, show.reconstruct(model, run.examples)
+    samples = show.draw(model, _SAMPLES, key=jax.random.key(0))
+    kl = result["kl_per_latent"]
+    explained = result["explained_variance"]
+    density = result["log_density"]
+    n = result["n_test"]
+    source = run.settings["data"]
+    return ReportContent(
+        title=_title(run),
+        recipe=result["recipe"],
+        schema=run.schema,
+        source=", ".join(Path(p).name for p in source.get("paths", ())) or "data given in memory",
+        n_train=result["n_train"],
+        n_validation=result["n_validation"],
+        n_test=n,
+        split=result["split"],
+        latents=names,
+        options={k: v for k, v in run.settings["options"].items() if v is not None},
+        command=_command(run.settings),
+        notes=tuple(result["notes"]),
+        epochs=result["epochs"],
+        seconds=result["seconds"],
+        stopped=result["stopped"],
+        rows=run.rows,
+        citations=citations(result["recipe"]),
+        explained_variance=None if explained is None else Measure(explained, n),
+        explained_variance_train=result["explained_variance_train"],
+        baselines={_BASELINES[k].format(result["latents"]): Measure(v, n)
+                   for k, v in result["baselines"].items()},
+        log_density=None if density is None else Measure(density, n, kind=result["density_kind"]),
+        kl=None if kl is None else np.asarray(kl),
+        active=None if result["active"] is None or not names else tuple(result["active"]),
+        x=x,
+        xhat=xhat,
+        samples=samples,
+        traversal=walk,
+    )  # fmt: skip
+
+
+_BASELINES = {"mean": "the mean observation", "pca": "PCA with {} latents"}
+
+
+def _title(run: Run) -> str:
+    channels = run.schema.channels
+    what = ", ".join(channels) if len(channels) <= 3 else f"{len(channels)} channels"
+    return f"{run.result['recipe']} · {run.schema.kind} · {what}"
+
+
+def _command(settings: Mapping[str, Any]) -> str:
+    """The command line that repeats a run, where its data have a name."""
+    source = dict(settings["data"])
+    if not source.get("paths"):
+        return ""
+    words = ["unweave", "fit", settings["recipe"], *source.pop("paths")]
+    for name, value in {**source, **settings["options"], "seed": settings["seed"]}.items():
+        flag = f"--{name.replace('_', '-')}"
+        if isinstance(value, bool):
+            words.append(flag if value else flag.replace("--", "--no-", 1))
+        elif isinstance(value, list | tuple):
+            words += [flag, ",".join(map(str, value))]
+        elif value not in (None, ""):
+            words += [flag, str(value)]
+    return shlex.join(words)

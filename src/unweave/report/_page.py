@@ -1,0 +1,135 @@
+"""The page: one HTML file that needs no network and runs no script but its own."""
+
+import base64
+import hashlib
+import json
+import math
+import os
+import tempfile
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from ._content import Measure, ReportContent
+from ._figures import figures, is_image, sliders
+from ._words import count, duration, kind_of_density, noun, number, percent, sentence, verdict
+
+
+def write_report(where: Path | str, content: ReportContent) -> Path:
+    """Writes the page to `where`, a file that ends in .html, or as report.html in a folder.
+
+    The page replaces what stands there in one step, so a crash leaves the old one whole.
+    """
+    where = Path(where)
+    path = where if where.suffix.lower() in (".html", ".htm") else where / "report.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".report-", suffix=".html")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(render(content))
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return path
+
+
+def render(content: ReportContent) -> str:
+    """The page as text; the same content gives the same text.
+
+    Whatever comes from data is escaped, and the page's security policy allows no connection
+    and, of all scripts, only the one below by its hash.
+    """
+    script = _text("page.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    turn = sliders(content)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(_text("page.html.jinja")).render(
+        content=content,
+        policy=(
+            "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+            f"script-src 'sha256-{digest}'"
+        ),
+        style=Markup(_text("page.css")),
+        script=Markup(script),
+        verdict=verdict(content),
+        headline=_headline(content),
+        measures=_measures(content),
+        figures=figures(content),
+        turn=turn,
+        turn_data=Markup(_json(turn)),
+        noun=noun(content),
+        count=count,
+        duration=duration,
+        stopped=sentence(content.stopped),
+        pictures=is_image(content.schema),
+        shape=" × ".join(map(str, content.schema.shape)),
+    )
+
+
+def _headline(content: ReportContent) -> list[tuple[str, str]]:
+    """The few numbers at the top: value, name."""
+    shown = []
+    if content.explained_variance is not None:
+        shown.append((percent(content.explained_variance.value), "explained variance, test"))
+    if content.active is not None:
+        shown.append((f"{sum(content.active)} of {len(content.active)}", "latents active"))
+    if content.log_density is not None:
+        kind = kind_of_density(content.log_density.kind).split(",")[0]
+        shown.append((number(content.log_density.value), f"nats per observation, {kind}"))
+    if content.seconds is not None:
+        shown.append((duration(content.seconds), "to train"))
+    return shown
+
+
+def _measures(content: ReportContent) -> list[tuple[str, str, str, str, str]]:
+    """Rows of the table: measure, value, spread, number of observations, kind."""
+    rows = []
+    if content.explained_variance is not None:
+        rows.append(_share("explained variance, test", content.explained_variance))
+    for name, measure in content.baselines.items():
+        rows.append(_share(f"… by {name}", measure))
+    if content.explained_variance_train is not None:
+        value = percent(content.explained_variance_train)
+        rows.append(("explained variance, training", value, "", f"{content.n_train:,}", ""))
+    if content.log_density is not None:
+        measure = content.log_density
+        spread = "" if measure.spread is None else f"± {number(measure.spread)}"
+        kind = kind_of_density(measure.kind)
+        rows.append(
+            ("log-density, nats per observation", number(measure.value), spread,
+             f"{measure.n:,}", kind)
+        )  # fmt: skip
+    return rows
+
+
+def _share(name: str, measure: Measure) -> tuple[str, str, str, str, str]:
+    spread = "" if measure.spread is None else f"± {100 * measure.spread:.2f} %"
+    return name, percent(measure.value), spread, f"{measure.n:,}", measure.kind
+
+
+def _json(data: Any) -> str:
+    """JSON that no HTML parser can be talked out of: `<`, `>` and `&` are escaped."""
+    text = json.dumps(_finite(data), ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _finite(data: Any) -> Any:
+    """JSON has no infinity: null stands for it."""
+    if isinstance(data, dict):
+        return {key: _finite(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_finite(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data
+
+
+def _text(name: str) -> str:
+    return files("unweave.report").joinpath(name).read_text(encoding="utf-8")
