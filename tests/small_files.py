@@ -115,9 +115,7 @@ def beats() -> bytes:
 
 def picture(value: int = 0) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray((np.arange(48).reshape(6, 8) * 5 + value).astype(np.uint8)).save(
-        buffer, "PNG"
-    )
+    Image.fromarray((np.arange(48).reshape(6, 8) * 5 + value).astype(np.uint8)).save(buffer, "PNG")
     return buffer.getvalue()
 
 

@@ -141,9 +141,7 @@ def test_latents_change_with_the_observation_as_the_closed_form_does():
     model = Inverted(line(), starts=2)
     x = model.decode(jnp.asarray([0.3, -1.2, 2.0]))
     slope = jax.jacobian(model.encode)(x).reshape(3, 12)
-    np.testing.assert_allclose(
-        slope, np.linalg.pinv(np.asarray(model.decoder.matrix)), atol=1e-3
-    )
+    np.testing.assert_allclose(slope, np.linalg.pinv(np.asarray(model.decoder.matrix)), atol=1e-3)
 
 
 def test_a_model_without_a_finite_observation_gives_nan():

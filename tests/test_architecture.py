@@ -112,7 +112,9 @@ def test_every_class_is_abstract_or_final_and_overrides_nothing():
                     member, "__isabstractmethod__", False
                 )
                 if implemented and not name.startswith("__"):
-                    assert name not in vars(kind), f"{kind.__name__} overrides {base.__name__}.{name}"
+                    assert name not in vars(kind), (
+                        f"{kind.__name__} overrides {base.__name__}.{name}"
+                    )
 
 
 def test_public_names_are_documented():

@@ -110,15 +110,11 @@ def bombs(place: Path) -> dict[str, str]:
     (place / "bomb.csv.gz").write_bytes(zeros * 1024)
     (place / "lines.csv.gz").write_bytes(gzip.compress(b"\n" * 2**20) * 1024)
     (place / "b-idx3-ubyte.gz").write_bytes(zeros * 1024)
-    (place / "big.npy").write_bytes(
-        npy(np.ones((1, 2))).replace(b"(1, 2)", b"(1024, 1073741824)")
-    )
+    (place / "big.npy").write_bytes(npy(np.ones((1, 2))).replace(b"(1, 2)", b"(1024, 1073741824)"))
     big = io.BytesIO()
     shape = {"descr": "|u1", "fortran_order": False, "shape": (1024, 2**20)}
     np.lib.format.write_array_header_1_0(big, shape)
-    with zipfile.ZipFile(
-        place / "bomb.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=1
-    ) as file:
+    with zipfile.ZipFile(place / "bomb.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
         file.writestr("x.npy", big.getvalue() + bytes(2**30))
     rows = struct.pack(">2I5B", 30_000, 30_000, 8, 0, 0, 0, 0)
     (place / "pictures").mkdir()

@@ -86,9 +86,7 @@ def test_latents_are_the_conditional_gaussian():
 
     keys = jax.random.split(jax.random.key(0), 20_000)
     draws = jax.vmap(lambda key: model.encode(observed, key=key))(keys)
-    np.testing.assert_allclose(
-        draws.mean(axis=0), expected, atol=4 * np.sqrt(spread.max() / 2e4)
-    )
+    np.testing.assert_allclose(draws.mean(axis=0), expected, atol=4 * np.sqrt(spread.max() / 2e4))
     np.testing.assert_allclose(np.cov(draws.T), spread, rtol=0.05, atol=0.02 * spread.max())
 
 
@@ -214,9 +212,7 @@ def test_mixture_is_scikit_learns_in_the_axes_and_noise_beside_them():
     left = ((centred - coordinates @ axes.basis.T) ** 2).sum(axis=1) / axes.noise_variance
     rest = -0.5 * (left + 4 * np.log(2 * np.pi * axes.noise_variance))
     ours = jax.vmap(model.log_density)(jnp.asarray(x, jnp.float32))
-    np.testing.assert_allclose(
-        ours, peer.score_samples(coordinates) + rest, rtol=1e-4, atol=1e-3
-    )
+    np.testing.assert_allclose(ours, peer.score_samples(coordinates) + rest, rtol=1e-4, atol=1e-3)
 
 
 def test_mixture_finds_two_bumps_and_samples_them_in_their_proportion():

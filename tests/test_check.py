@@ -107,9 +107,7 @@ class Overriding(Growth):
 
 def test_a_gap_that_is_taken_for_a_zero_is_found():
     report = check_model(Density(), key=KEY)
-    assert [check.name for check in report.checks if not check.ok] == [
-        "log_density: gap's place"
-    ]
+    assert [check.name for check in report.checks if not check.ok] == ["log_density: gap's place"]
     assert "nothing observed has log-density -3.68, not 0." in str(report)
 
 

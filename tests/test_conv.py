@@ -212,9 +212,7 @@ def test_the_net_for_64_pixels_is_that_of_burgess():
     spread = 3 * (16 * 32 * 32 + 32) + 16 * 32 + 1
     assert count(decoder) == spread + 10 * 256 + 256 + 256 * 256 + 256 + 256 * 512 + 512
     assert [type(layer).__name__ for layer in encoder.layers] == ["Conv"] * 4 + ["Flat"]
-    assert [type(layer).__name__ for layer in decoder.layers] == ["Flat"] + [
-        "ConvTranspose"
-    ] * 4
+    assert [type(layer).__name__ for layer in decoder.layers] == ["Flat"] + ["ConvTranspose"] * 4
 
 
 def test_an_observation_without_an_axis_is_refused():

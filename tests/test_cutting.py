@@ -317,9 +317,7 @@ def test_what_was_not_observed_stays_not_observed():
     seen = np.asarray(data.schema.times)[missing.any(axis=0)]
     assert seen.min() == pytest.approx(20 / 250, abs=0.03)
     assert seen.max() == pytest.approx(24 / 250, abs=0.03)
-    np.testing.assert_allclose(
-        data.observations[~missing], whole.observations[~missing], atol=0.05
-    )
+    np.testing.assert_allclose(data.observations[~missing], whole.observations[~missing], atol=0.05)
 
 
 @pytest.mark.parametrize("kind", ["flat", "one", "short"])

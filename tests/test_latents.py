@@ -56,7 +56,10 @@ def test_prior_numbers_are_never_trained():
     [
         (lambda: uw.normal(0.0, -1.0), "std is -1.0; it must be positive"),
         (lambda: uw.uniform(2.0, 1.0), "interval"),
-        (lambda: uw.latents(["a", "a"], [uw.normal(), uw.normal()]), "two latents are called 'a'"),
+        (
+            lambda: uw.latents(["a", "a"], [uw.normal(), uw.normal()]),
+            "two latents are called 'a'",
+        ),
         (lambda: uw.latents(["a"], []), "1 names"),
         (lambda: uw.Latents.standard(0), "at least one"),
         (lambda: uw.Latents.standard(2).index("z9"), "no latent is called 'z9'"),

@@ -127,9 +127,7 @@ cell = st.one_of(
     st.integers(-(10**20), 10**20).map(str),
     st.floats().map(repr),
     st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=6),
-    st.sampled_from(
-        ["", "t", "a", '"', "NA", "1e400", "2017-01-01", "-", "True", "0x1", "1_0"]
-    ),
+    st.sampled_from(["", "t", "a", '"', "NA", "1e400", "2017-01-01", "-", "True", "0x1", "1_0"]),
 )
 grid = st.lists(st.lists(cell, min_size=0, max_size=5), max_size=8)
 

@@ -11,7 +11,10 @@ import unweave as uw
 ETA = np.array([[0.3, -1.0], [2.0, 0.1], [0.0, -0.4]], np.float32)
 NOISES = {
     "gaussian": (uw.Gaussian.fixed(0.7), lambda e: scipy.stats.norm(e, 0.7)),
-    "gaussian, learned": (uw.Gaussian.learned((2,), start=0.7), lambda e: scipy.stats.norm(e, 0.7)),
+    "gaussian, learned": (
+        uw.Gaussian.learned((2,), start=0.7),
+        lambda e: scipy.stats.norm(e, 0.7),
+    ),
     "laplace": (uw.Laplace.fixed(0.5), lambda e: scipy.stats.laplace(e, 0.5)),
     "student": (uw.StudentT.fixed(0.5), lambda e: scipy.stats.t(4.0, e, 0.5)),
     "bernoulli": (uw.Bernoulli(), lambda e: scipy.stats.bernoulli(1 / (1 + np.exp(-e)))),

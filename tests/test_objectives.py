@@ -46,9 +46,11 @@ def test_a_trained_vae_reaches_the_exact_likelihood(linear_data):
     """From a random start, without the linear path that begins at the answer."""
     pair = start_pair(linear_data, LATENTS, widths=(32,), key=jax.random.key(0))
     random = jax.tree.map(
-        lambda w: 0.1 * jax.random.normal(jax.random.key(w.size), w.shape)
-        if eqx.is_inexact_array(w)
-        else w,
+        lambda w: (
+            0.1 * jax.random.normal(jax.random.key(w.size), w.shape)
+            if eqx.is_inexact_array(w)
+            else w
+        ),
         pair.encoder,
     )
     model = VAE(Latents.standard(LATENTS), random, pair.decoder, pair.noise, pair.scale)

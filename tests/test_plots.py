@@ -68,6 +68,14 @@ def test_the_most_telling_latent_comes_first():
     ]  # fmt: skip
 
 
+def test_of_many_steps_even_ones_are_drawn():
+    walk, schema = frames(1, 1, steps=13)
+    said = words(plots.traversal(walk, schema))
+    assert [w for w in said if w in ("−3", "−2", "−1", "0", "+1", "+2", "+3", "−1.5")] == [
+        "−3", "−2", "−1", "0", "+1", "+2", "+3",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("channels", [2, 3, 12])
 def test_traversal_of_several_channels_names_rows_and_columns(channels):
     walk, schema = frames(10, channels)
@@ -121,9 +129,7 @@ def test_images_are_drawn_pixel_by_pixel():
     tile = picture.shape[0] // 3
     low, high = walk.min(), walk.max()
     inside = picture[tile + 1 : tile + 9, 2 * tile + 1 : 2 * tile + 9, 0]
-    np.testing.assert_allclose(
-        inside / 255, (walk[1, 2, ..., 0] - low) / (high - low), atol=0.003
-    )
+    np.testing.assert_allclose(inside / 255, (walk[1, 2, ..., 0] - low) / (high - low), atol=0.003)
     assert picture[0, 0, 3] == 0, "seams are transparent"
     assert {"z1", "z2", "z3", "−3", "0", "+3"} <= set(words(figure))
 

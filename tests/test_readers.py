@@ -58,9 +58,7 @@ def test_a_table_without_a_header(tmp_path):
     (signal,) = read_signals(write(tmp_path / "t.csv", "1,2\n3,4\n5,6\n"))
     assert signal.channels == ("c1", "c2")
     np.testing.assert_array_equal(signal.values, [[1, 2], [3, 4], [5, 6]])
-    (signal,) = read_signals(
-        write(tmp_path / "u.csv", "2017-01-01,2\n2017-01-02,4\n"), time="c1"
-    )
+    (signal,) = read_signals(write(tmp_path / "u.csv", "2017-01-01,2\n2017-01-02,4\n"), time="c1")
     assert signal.channels == ("c2",)
     assert np.diff(signal.times) == 86400
 
@@ -148,13 +146,9 @@ def test_real_tables_agree_with_the_csv_module(real_data):
 
 
 def test_gaps_in_real_populations_are_nan(real_data):
-    (signal,) = read_signals(
-        real_data / "populations/blasius2020_rotifer_algae_C1.csv", time="day"
-    )
+    (signal,) = read_signals(real_data / "populations/blasius2020_rotifer_algae_C1.csv", time="day")
     assert np.isnan(signal.values[0, signal.channels.index("rotifers")])
-    assert (
-        len(read_signals(sorted((real_data / "populations").glob("blasius*")), time="day")) == 4
-    )
+    assert len(read_signals(sorted((real_data / "populations").glob("blasius*")), time="day")) == 4
 
 
 # --- WFDB

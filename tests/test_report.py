@@ -135,9 +135,7 @@ def test_failure_is_said(bare):
     assert "(−22.0 %)" in judged(bare, ev=-0.22)
     assert "the model is broken" in judged(bare, ev=float("nan"))
     assert "posterior collapse" in judged(bare, ev=0.1, active=(False,) * 10)
-    assert verdict(bare) == (
-        "No measure on held-out data was given, so nothing is claimed here.",
-    )
+    assert verdict(bare) == ("No measure on held-out data was given, so nothing is claimed here.",)
 
 
 def test_samples_are_compared_with_the_data(bare):
@@ -228,8 +226,8 @@ def test_names_from_data_stay_names(full, text):
         name,
         schema.axes,
         schema.shape,
-        (name, "ii"),
-        (name, "mV"),
+        (name,),
+        (name,),
         time_unit=name,
         transform=name,
     )

@@ -93,9 +93,9 @@ def test_interpolate_is_the_straight_line_with_both_ends(model):
 
 def test_the_arc_keeps_its_distance_and_turns_evenly():
     model = LinearModel(Latents.standard(2), jnp.eye(2).reshape(2, 2, 1), jnp.zeros((2, 1)))
-    path = show.interpolate_spherically(
-        model, np.array([2.0, 0.0]), np.array([0.0, 2.0]), steps=7
-    )[..., 0]
+    path = show.interpolate_spherically(model, np.array([2.0, 0.0]), np.array([0.0, 2.0]), steps=7)[
+        ..., 0
+    ]
     np.testing.assert_allclose(np.linalg.norm(path, axis=1), 2.0, rtol=1e-5)
     angles = np.arctan2(path[:, 1], path[:, 0])
     np.testing.assert_allclose(angles, np.linspace(0, np.pi / 2, 7), atol=1e-5)

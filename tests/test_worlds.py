@@ -26,8 +26,7 @@ def three_dimensional(factors, times):
     named = dict(zip(NAMES, factors, strict=True))
     omega = 2 * np.pi * named["heart rate"] / 60
     waves = [
-        (named.get(f"{w} angle", 0.0), named[f"{w} height"], named[f"{w} width"])
-        for w in "PQRST"
+        (named.get(f"{w} angle", 0.0), named[f"{w} height"], named[f"{w} width"]) for w in "PQRST"
     ]
 
     def field(t, state):
@@ -132,9 +131,7 @@ def test_a_simulated_recording_goes_the_whole_way():
     means = np.stack(
         [annotated.observations[annotated.records == s.record].mean(0) for s in signals]
     )
-    inside = (
-        annotated.observations - means[np.unique(annotated.records, return_inverse=True)[1]]
-    )
+    inside = annotated.observations - means[np.unique(annotated.records, return_inverse=True)[1]]
     assert inside.var() < 0.5 * annotated.observations.var()
     parts = split(annotated)
     assert not set(parts.test.groups) & set(parts.train.groups)

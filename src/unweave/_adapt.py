@@ -81,17 +81,18 @@ class Inverted(AbstractDecoder, AbstractEncoder):
         """As the decoder does."""
         return self.decoder.decode(z, condition, key=key)
 
+    # compiled here, so that a call outside any jit does not trace the solver anew
+    @eqx.filter_jit
     def encode(
         self, x: Observation, condition: Condition = None, *, key: Key | None = None
     ) -> Latent:
         """The best of the starts, NaN if none gave a finite observation; `key` draws the
         starts, and without it they are the same each time."""
-        u = _best_compiled(self, x, condition, self._starts(x, key))
+        u = _best(self, x, condition, self._starts(x, key))
         return self.latents.constrain(u)
 
-    def fits(
-        self, x: Observation, condition: Condition = None, *, key: Key | None = None
-    ) -> Fits:
+    @eqx.filter_jit
+    def fits(self, x: Observation, condition: Condition = None, *, key: Key | None = None) -> Fits:
         """What every start reached: whether the answer depends on the start."""
         points, cost, steps, converged = _descend(self, x, condition, self._starts(x, key))
         z = jax.vmap(self.latents.constrain)(points)
@@ -111,8 +112,6 @@ class Inverted(AbstractDecoder, AbstractEncoder):
         return points.astype(x.dtype if is_float else jnp.float32)
 
 
-# compiled here, so that a call outside any jit does not trace the solver anew
-@eqx.filter_jit
 def _descend(
     model: Inverted,
     x: Observation,
@@ -161,9 +160,6 @@ def _best_jvp(primals, tangents):
     curvature = jax.jacfwd(slope)(u, tuple(problem))
     _, moved = eqx.filter_jvp(lambda *theta: slope(u, theta), tuple(problem), tuple(changes))
     return u, -jnp.linalg.solve(curvature, moved)
-
-
-_best_compiled = eqx.filter_jit(_best)
 
 
 def _cost(u: Latent, problem: tuple[Inverted, Observation, Condition]) -> Scalar:

@@ -142,8 +142,11 @@ def _decoder(model: AbstractDecoder, x: Observation, condition: Condition, key: 
         return model.decode(z, condition)
 
     def gradient() -> str | None:
-        slope = jax.jacfwd(lambda z: decode(z).astype(z.dtype))(z)
+        slope = eqx.filter_jit(jax.jacfwd(lambda z: decode(z).astype(z.dtype)))(z)
         return _finite(slope, "the derivative of decode")
+
+    def noisy() -> str | None:
+        return _alike(model.decode(z, condition, key=key), x, "a draw")
 
     return [
         ("latents: prior", lambda: _prior(model.latents, key)),
@@ -152,10 +155,7 @@ def _decoder(model: AbstractDecoder, x: Observation, condition: Condition, key: 
         ("decode: finite", lambda: _finite(decode(z), "what decode gives")),
         ("decode: no key, no chance", lambda: _equal(decode(z), decode(z), "decode")),
         ("decode: derivative", gradient),
-        (
-            "decode: with a key",
-            lambda: _alike(model.decode(z, condition, key=key), x, "a draw"),
-        ),
+        ("decode: with a key", noisy),
         *_transforms("decode", decode, z),
     ]
 
@@ -212,7 +212,7 @@ def _density(model: AbstractDensity, x: Observation, condition: Condition, key: 
     def gradient() -> str | None:
         if not jnp.issubdtype(x.dtype, jnp.floating):
             return None
-        return _finite(jax.grad(log_density)(x), "the gradient of log_density")
+        return _finite(eqx.filter_jit(jax.grad(log_density))(x), "the gradient of log_density")
 
     return [
         ("log_density: kind", kind),
@@ -271,7 +271,7 @@ def _transforms(name: str, function: Callable, argument: jax.Array) -> _Checks:
         return None if got.shape == plain.shape and bool(near) else "it gives another answer."
 
     def many() -> str | None:
-        return close(jax.vmap(function)(jnp.stack([argument] * 3))[1])
+        return close(eqx.filter_jit(jax.vmap(function))(jnp.stack([argument] * 3))[1])
 
     return [
         (f"{name}: under jit", lambda: close(eqx.filter_jit(function)(argument))),
@@ -280,10 +280,11 @@ def _transforms(name: str, function: Callable, argument: jax.Array) -> _Checks:
 
 
 def _prior(latents: Latents, key: Key) -> str | None:
-    draws = jax.vmap(latents.sample)(jax.random.split(key, 32))
+    draws = eqx.filter_jit(jax.vmap(latents.sample))(jax.random.split(key, 32))
     if draws.shape != (32, latents.size):
         return f"the prior draws arrays of shape {draws.shape[1:]}, not ({latents.size},)."
-    return _finite(jax.vmap(latents.log_prior)(draws), "the prior at its own draws")
+    densities = eqx.filter_jit(jax.vmap(latents.log_prior))(draws)
+    return _finite(densities, "the prior at its own draws")
 
 
 def _static(latents: Latents) -> str | None:
@@ -300,9 +301,7 @@ def _gaps(function: Callable, x: Observation, what: str) -> str | None:
     return _finite(function(_without_half(x)), f"{what} with every other entry missing")
 
 
-def _gap_is_forgotten(
-    model: AbstractDensity, x: Observation, condition: Condition
-) -> str | None:
+def _gap_is_forgotten(model: AbstractDensity, x: Observation, condition: Condition) -> str | None:
     """An entry that is missing says nothing: an observation without any has log-density 0."""
     if not jnp.issubdtype(x.dtype, jnp.floating) or model.density_kind == "unnormalised":
         return None

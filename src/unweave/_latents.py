@@ -128,6 +128,7 @@ class Latents(eqx.Module):
         """Log-density of the prior at `z`, in nats; -inf outside the support."""
 
         def log_prob(prior: dist.Distribution, part: Array) -> Array:
+            assert prior.support is not None
             inside = prior.support(part)
             return jnp.where(inside, prior.log_prob(part), -jnp.inf)
 
@@ -145,8 +146,8 @@ class Latents(eqx.Module):
         def quantile(prior: dist.Distribution, part: Array) -> Array:
             if isinstance(prior, dist.Normal):
                 # exact in the tails, where the normal's own distribution function saturates
-                return prior.loc + prior.scale * part
-            return prior.icdf(jax.scipy.stats.norm.cdf(part))
+                return jnp.asarray(prior.loc) + jnp.asarray(prior.scale) * part
+            return jnp.asarray(prior.icdf(jax.scipy.stats.norm.cdf(part)))
 
         return self._by_family(quantile, e)
 
@@ -158,9 +159,7 @@ class Latents(eqx.Module):
         """The inverse of `constrain`."""
         return self._by_family(lambda prior, part: dist.biject_to(prior.support).inv(part), z)
 
-    def _by_family(
-        self, function: Callable[[dist.Distribution, Array], Array], z: Array
-    ) -> Array:
+    def _by_family(self, function: Callable[[dist.Distribution, Array], Array], z: Array) -> Array:
         """Applies `function` once to each family of priors, not once to each latent."""
         result = jnp.zeros_like(z)
         for family in dict.fromkeys(prior.family for prior in self.priors):

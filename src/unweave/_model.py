@@ -90,9 +90,7 @@ class AbstractLikelihood(AbstractDecoder):
     r"""What training needs of a decoder beside the protocol: $\log p(x \mid z)$."""
 
     @abc.abstractmethod
-    def log_likelihood(
-        self, x: Observation, z: Latent, condition: Condition = None
-    ) -> Scalar:
+    def log_likelihood(self, x: Observation, z: Latent, condition: Condition = None) -> Scalar:
         r"""$\log p(x \mid z)$ in nats, over the observed entries, in the units of `x`."""
 
 
@@ -105,9 +103,7 @@ class AbstractPosterior(AbstractAutoencoder):
     standard-normal latents. Training alone uses it."""
 
     @abc.abstractmethod
-    def posterior(
-        self, x: Observation, condition: Condition = None
-    ) -> tuple[Latent, Latent]:
+    def posterior(self, x: Observation, condition: Condition = None) -> tuple[Latent, Latent]:
         r"""Mean and log standard deviation of $q(z \mid x)$."""
 
 

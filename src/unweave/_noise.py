@@ -36,12 +36,13 @@ class AbstractNoise(eqx.Module):
     def mean(self, eta: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """The expected observation."""
         with default_promotion():
-            return jnp.broadcast_to(self.distribution(eta).mean, eta.shape)
+            mean = jnp.asarray(self.distribution(eta).mean)
+        return jnp.broadcast_to(mean, eta.shape)
 
     def sample(self, key: PRNGKeyArray, eta: Float[Array, "*shape"]) -> Num[Array, "*shape"]:
         """A draw of the observation."""
         with default_promotion():
-            return self.distribution(eta).sample(key)
+            return jnp.asarray(self.distribution(eta).sample(key))
 
     @property
     def is_discrete(self) -> bool:

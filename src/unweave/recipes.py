@@ -217,9 +217,7 @@ def gaussian_mixture(*, latents: int = 10, components: int | None = None) -> Rec
 
     def build(data: Dataset, key: Key) -> eqx.Module:
         seed = int(jax.random.randint(key, (), 0, 2**31 - 1))
-        return fit_gaussian_mixture(
-            data.observations, latents, components=components, seed=seed
-        )
+        return fit_gaussian_mixture(data.observations, latents, components=components, seed=seed)
 
     return Recipe("gaussian-mixture", options, build)
 

@@ -38,6 +38,7 @@ from .train import (
     Trainer,
     TrainingFailed,
     Watch,
+    as_toml,
     fingerprint,
     write_text,
 )
@@ -56,7 +57,7 @@ class Run:
     held-out observations; `settings` what would repeat the run; `folder` where it lives.
     """
 
-    model: eqx.Module
+    model: Any
     schema: Schema
     result: Mapping[str, Any]
     rows: list[Row]
@@ -89,6 +90,7 @@ def fit(
     not finite (the last good model is saved), and `Interrupted` on Ctrl-C or SIGTERM, after
     saving.
     """
+    _check_observations(data)
     folder = RunFolder(Path(out)) if out is not None else None
     if resume and folder is None:
         raise RunFolderError("resume needs out, the folder of the run that is to go on.")
@@ -140,13 +142,17 @@ def load_run(path: str | Path) -> Run:
         raise RunFolderError(f"{folder.model_file} does not say what its observations are.")
     examples, _ = read_tensors(folder.examples_file)
     return Run(
-        file.model, file.schema, result, folder.read_rows(), examples["x"], settings, folder.path
+        file.model,
+        file.schema,
+        result,
+        folder.read_rows(),
+        examples["x"],
+        settings,
+        folder.path,
     )
 
 
-def settings_of(
-    recipe: Recipe, source: Mapping[str, Any] | None, seed: int
-) -> dict[str, Any]:
+def settings_of(recipe: Recipe, source: Mapping[str, Any] | None, seed: int) -> dict[str, Any]:
     """What `run.toml` holds: recipe, options, data and seed."""
     options = dict(recipe.options)
     if options.get("noise") is not None:
@@ -163,19 +169,38 @@ def settings_of(
     }
 
 
-def _open_folder(
-    folder: RunFolder, settings: dict[str, Any], *, resume: bool, force: bool
-) -> None:
+def _check_observations(data: Split) -> None:
+    for name in ("train", "validation", "test"):
+        observations = getattr(data, name).observations
+        if not len(observations):
+            raise ValueError(f"the split's {name} part is empty; each part needs an observation.")
+        if np.isinf(observations).any():
+            raise ValueError(
+                f"the split's {name} part holds infinite values; where nothing was observed put "
+                "NaN, or leave those observations out."
+            )
+
+
+def _open_folder(folder: RunFolder, settings: dict[str, Any], *, resume: bool, force: bool) -> None:
     if not resume:
         folder.create(force=force)
         folder.write_settings(settings)
         return
     before = folder.read_settings()
-    if before["recipe"] != settings["recipe"]:
+    if before.get("recipe") != settings["recipe"]:
         raise RunFolderError(
-            f"{folder.path} holds a run of {before['recipe']}, not of {settings['recipe']}; "
+            f"{folder.path} holds a run of {before.get('recipe')}, not of {settings['recipe']}; "
             "resume it with its own recipe, or choose another --out."
         )
+    old, new = (
+        {"seed": s.get("seed"), **s.get("options", {})} for s in (before, as_toml(settings))
+    )
+    for name in sorted(old.keys() | new.keys()):
+        if old.get(name) != new.get(name):
+            raise RunFolderError(
+                f"{folder.path} was begun with {name} {old.get(name)}, not {new.get(name)}, so "
+                "it cannot go on with that; leave it out, or start a new run with another --out."
+            )
 
 
 def _train(
@@ -189,7 +214,7 @@ def _train(
     trackers: tuple[AbstractTracker, ...],
 ) -> Trained:
     progress, rows = trainer.start(), []
-    mark = fingerprint(data.train) if folder is not None else ""
+    mark = fingerprint(data.train, data.validation) if folder is not None else ""
     if folder is not None and resume:
         progress = folder.load_progress(progress, mark)
         rows = folder.read_rows()[: int(progress.epoch)]

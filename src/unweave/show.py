@@ -48,9 +48,7 @@ def traverse(
         centre = model.latents.from_normal(jnp.zeros(size))
     else:
         centre = _point(around, size, "around")
-    walks = jax.vmap(model.latents.from_normal)(
-        jnp.broadcast_to(scores[:, None], (steps, size))
-    )
+    walks = jax.vmap(model.latents.from_normal)(jnp.broadcast_to(scores[:, None], (steps, size)))
     turned = jnp.broadcast_to(jnp.eye(size, dtype=bool)[:, None, :], (size, steps, size))
     z = jnp.where(turned, walks[None, :, :], centre[None, None, :])
     x = _in_chunks(eqx.Partial(_decode, model, condition), z.reshape(size * steps, size))
@@ -227,9 +225,7 @@ def _scores(steps: int, low: float, high: float) -> Float[Array, " step"]:
     if steps < 2:
         raise ValueError(f"{steps} steps make no walk; ask for at least 2.")
     if not low < high:
-        raise ValueError(
-            f"a walk from {low:g} to {high:g} goes nowhere; low must be below high."
-        )
+        raise ValueError(f"a walk from {low:g} to {high:g} goes nowhere; low must be below high.")
     return jnp.linspace(low, high, steps)
 
 

@@ -2,7 +2,7 @@
 that a run can write down and read again."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from . import data
@@ -24,7 +24,8 @@ class Source:
 
     `paths` are files, folders, `physionet:` addresses or one built-in name; `kind` one of
     `KINDS`, guessed from the files when None. The other fields are the arguments of the
-    function that they are handed to: `read_signals` (`time`, `columns`, `rate`), `beats`
+    function that they are handed to: `read_signals` (`time`, `columns`, `rate`), `same_group`
+    (`same_patient`, each entry the names of records, joined by commas), `beats`
     (`before` and `after` in seconds, `samples`), `windows` (`length`, `step` in samples,
     `transform`) and the split (`split` one of `SPLITS`, `test`, `validation`, `gap`).
     """
@@ -35,6 +36,7 @@ class Source:
     columns: tuple[str, ...] | None = None
     rate: float | None = None
     unit: str = ""
+    same_patient: tuple[str, ...] = ()
     before: float = 0.25
     after: float = 0.45
     samples: int = 256
@@ -70,12 +72,19 @@ class Source:
         unknown = sorted(set(settings) - known)
         if unknown:
             raise ValueError(f"'{unknown[0]}' is no setting of data; there are {sorted(known)}.")
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
+        values: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()
+        }
+        return cls(**values)
 
 
 def open_source(source: Source, *, seed: int = 0) -> Split:
     """Reads, cuts and splits; `seed` draws what a split by group or at random draws."""
-    observations = read_source(source)
+    return split_source(source, read_source(source), seed=seed)
+
+
+def split_source(source: Source, observations: Dataset, *, seed: int = 0) -> Split:
+    """The observations parted as `source` says."""
     shares = {"test": source.test, "validation": source.validation}
     if source.split == "group":
         return data.split_by_group(observations, **shares, seed=seed)
@@ -101,18 +110,29 @@ def read_source(source: Source) -> Dataset:
         signals = data.read_signals(
             source.paths, time=source.time, columns=source.columns, rate=source.rate
         )
+    for records in source.same_patient:
+        signals = data.same_group(signals, [name.strip() for name in records.split(",")])
     if kind == "beats":
-        return data.beats(
-            signals, before=source.before, after=source.after, samples=source.samples
-        )
+        cut = data.beats(signals, before=source.before, after=source.after, samples=source.samples)
+        return replace(cut, notes=cut.notes + _unnamed_patients(signals))
     if kind == "windows":
         if source.length is None:
             raise ValueError("windows need a length in samples; give --length, such as 180.")
         transform = data.TRANSFORMS[source.transform]
-        return data.windows(
-            signals, length=source.length, step=source.step, transform=transform
-        )
+        return data.windows(signals, length=source.length, step=source.step, transform=transform)
     return data.series(signals)
+
+
+def _unnamed_patients(signals: tuple[Signal, ...]) -> tuple[str, ...]:
+    """A note where records may share a patient without anyone knowing."""
+    unnamed = [signal.record for signal in signals if signal.group == signal.record]
+    if len(signals) < 2 or not unnamed:
+        return ()
+    return (
+        f"Nothing names the patient of {', '.join(unnamed[:6])}{' …' if unnamed[6:] else ''}, so "
+        "each counts as a patient of its own. If some share one, a split by group leaks: say "
+        "--same-patient A,B.",
+    )
 
 
 def _one_of(name: str, value: str | None, choices: tuple[str, ...]) -> None:

@@ -24,7 +24,7 @@ def fit_verb(options: argparse.Namespace, rest: list[str]) -> Result:
     _say(
         options,
         f"{len(data.train)} observations to train, {len(data.validation)} to stop by, "
-        f"{len(data.test)} to test ({data.how})",
+        f"{len(data.test)} to test. {data.how}",
     )
     trackers = _trackers(options.track, folder)
     fitted = fit(
@@ -88,6 +88,8 @@ def given_source(options: argparse.Namespace) -> dict[str, Any]:
     given = {n: getattr(options, n) for n in names if getattr(options, n) is not None}
     if options.columns is not None:
         given["columns"] = [column.strip() for column in options.columns.split(",")]
+    if options.same_patient:
+        given["same_patient"] = list(options.same_patient)
     if options.data:
         given["paths"] = list(options.data)
     return given

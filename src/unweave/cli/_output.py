@@ -35,7 +35,8 @@ def write_observations(path: Path, x: np.ndarray, schema: Schema) -> None:
     if path.suffix in (".npy", ".npz"):
         _write_array(path, x)
     else:
-        _write_table(path, to_pandas(dataset(x, schema)))
+        table = to_pandas(dataset(x, schema)).rename(columns={"observation": "sample"})
+        _write_table(path, table.drop(columns=["record", "group", "start", "end"]))
 
 
 def write_codes(path: Path, codes: np.ndarray, data: Dataset, model: eqx.Module) -> None:

@@ -148,6 +148,8 @@ def _data_options(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--length", type=int, help="windows: samples in a window")
     data.add_argument("--step", type=int, help="windows: samples between two starts (length)")
     data.add_argument("--transform", help="windows: level, log-return or z-score")
+    data.add_argument("--same-patient", metavar="A,B", action="append",
+                      help="records that share a patient, where their headers do not say it")  # fmt: skip
     data.add_argument("--split", help="group, time or random (group where there are several)")
     data.add_argument("--test", type=float, help="the share held out for the test (0.2)")
     data.add_argument("--validation", type=float, help="the share for early stopping (0.1)")

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,7 +13,7 @@ from .._model import require
 from ..data import restore
 from ..report import write_run_report
 from ..run import Run, load_run
-from ..sources import Source, open_source, read_source
+from ..sources import Source, read_source, split_source
 from ._cache import use_compilation_cache
 from ._fit import fit_help, fit_verb, given_source
 from ._options import describe_recipes
@@ -40,7 +41,6 @@ def _recipes(options: argparse.Namespace) -> Result:
 def _look(options: argparse.Namespace) -> Result:
     source = Source.from_settings(given_source(options))
     data = read_source(source)
-    split = open_source(source)
     schema = data.schema
     units = ", ".join(
         f"{name} ({unit})" if unit else name
@@ -52,7 +52,7 @@ def _look(options: argparse.Namespace) -> Result:
     missing = 0.0
     if data.observations.dtype.kind == "f":
         missing = float(np.isnan(data.observations).mean())
-    result = {
+    result: dict[str, Any] = {
         "kind": schema.kind,
         "n": len(data),
         "shape": list(schema.shape),
@@ -62,18 +62,27 @@ def _look(options: argparse.Namespace) -> Result:
         "records": len(set(data.records.tolist())),
         "groups": len(set(data.groups.tolist())),
         "missing": missing,
-        "split": split.how,
-        "n_train": len(split.train),
-        "n_validation": len(split.validation),
-        "n_test": len(split.test),
         "notes": list(data.notes),
     }
+    try:
+        split = split_source(source, data)
+    except ValueError as error:
+        result["split"], parted = None, f"no split: {error}"
+    else:
+        parts = (
+            ("n_train", split.train),
+            ("n_validation", split.validation),
+            ("n_test", split.test),
+        )
+        result |= {"split": split.how, **{name: len(part) for name, part in parts}}
+        parted = (
+            f"{len(split.train)} to train, {len(split.validation)} to stop by, "
+            f"{len(split.test)} to test. {split.how}"
+        )
     text = (
         f"{len(data)} {schema.kind} of {shape}: {units}\n"
         f"from {result['records']} records in {result['groups']} groups; "
-        f"{100 * missing:.2g} % not observed\n"
-        f"split {split.how}: {len(split.train)} train, {len(split.validation)} validation, "
-        f"{len(split.test)} test"
+        f"{100 * missing:.2g} % not observed\n{parted}"
     )
     return result, "\n".join([text, *data.notes])
 
@@ -97,9 +106,14 @@ def _traverse(options: argparse.Namespace) -> Result:
     fitted = load_run(options.run)
     path = _output(options, fitted, "traversal.svg")
     x = show.traverse(fitted.model, steps=options.steps, low=options.low, high=options.high)
-    names = fitted.model.latents.names
+    names, kl = fitted.model.latents.names, fitted.result["kl_per_latent"]
     figure = plots.traversal(
-        _restored(x, fitted), fitted.schema, names=names, low=options.low, high=options.high
+        _restored(x, fitted),
+        fitted.schema,
+        names=names,
+        activity=None if kl is None else np.asarray(kl),
+        low=options.low,
+        high=options.high,
     )
     plots.save(figure, path)
     result = {"run": str(fitted.folder), "output": str(path), "latents": list(names)}

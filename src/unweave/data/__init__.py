@@ -9,6 +9,7 @@ from ._dataset import Dataset as Dataset
 from ._dataset import Signal as Signal
 from ._dataset import Split as Split
 from ._dataset import dataset as dataset
+from ._dataset import same_group as same_group
 from ._guard import DataError as DataError
 from ._heart import FACTORS as FACTORS
 from ._heart import Factor as Factor

@@ -91,9 +91,7 @@ def beats(
             " ".join([f"no heartbeat was found in {len(signals)} recordings.", *notes])
             + " Name a lead with clear R peaks, or annotate them."
         )
-    notes.append(
-        f"Baseline wander removed: zero-phase Butterworth high-pass, {_HIGH_PASS:g} Hz."
-    )
+    notes.append(f"Baseline wander removed: zero-phase Butterworth high-pass, {_HIGH_PASS:g} Hz.")
     dropped = sum(cut.dropped for cut in cuts)
     if dropped:
         notes.append(f"{dropped} beats too near an end or a gap of a recording are left out.")
@@ -241,9 +239,7 @@ def _cut(signal: Signal, peaks: _Peaks, window: _Window) -> _Cut:
     for c in range(clean.shape[1]):
         values = ndimage.map_coordinates(clean[:, c], [position], order=3, mode="nearest")
         missing = np.isnan(peaks.run.values[:, c])
-        unseen = (
-            missing[np.floor(position).astype(int)] | missing[np.ceil(position).astype(int)]
-        )
+        unseen = missing[np.floor(position).astype(int)] | missing[np.ceil(position).astype(int)]
         observations[..., c] = np.where(unseen, np.nan, values)
     ends = np.interp(position[:, [0, -1]], np.arange(len(clean)), peaks.run.times)
     return _Cut(signal, observations, ends, peaks.labels[fits], int((~fits).sum()))

@@ -58,9 +58,7 @@ def to_pandas(data: Dataset) -> pd.DataFrame:
     points = math.prod(data.schema.shape[:-1])
     grid = np.meshgrid(*axes.values(), indexing="ij")
     table = {name: np.repeat(column, points) for name, column in about.items()}
-    table |= {
-        name: np.tile(part.ravel(), len(data)) for name, part in zip(axes, grid, strict=True)
-    }
+    table |= {name: np.tile(part.ravel(), len(data)) for name, part in zip(axes, grid, strict=True)}
     values = data.observations.reshape(-1, data.schema.shape[-1])
     table |= {name: values[:, c] for c, name in enumerate(data.schema.channels)}
     frame = pd.DataFrame(table)

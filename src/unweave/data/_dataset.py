@@ -46,6 +46,22 @@ class Signal:
             )
 
 
+def same_group(signals: Sequence[Signal], records: Sequence[str]) -> tuple[Signal, ...]:
+    """The signals with those called `records` in one group: recordings of one patient.
+
+    **Raises:** `ValueError` for a name that no signal has.
+    """
+    names = [signal.record for signal in signals]
+    for record in records:
+        if record not in names:
+            raise ValueError(f"no record is called '{record}'; there are {', '.join(names)}.")
+    groups = {signal.group for signal in signals if signal.record in records}
+    group = min(groups) if groups else ""
+    return tuple(
+        replace(signal, group=group) if signal.group in groups else signal for signal in signals
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Observations of one kind, with where each came from.

@@ -37,9 +37,7 @@ def read_description(attributes: Mapping[Any, Any]) -> dict[str, Any]:
     except (TypeError, ValueError):
         saved = None
     if not isinstance(saved, dict) or not isinstance(saved.get("schema", {}), dict):
-        raise ValueError(
-            f"the attribute '{ATTRIBUTE}' is not what a dataset writes; delete it."
-        )
+        raise ValueError(f"the attribute '{ATTRIBUTE}' is not what a dataset writes; delete it.")
     return saved
 
 
@@ -71,9 +69,7 @@ def assemble(
     )
 
 
-def _references(
-    about: Mapping[str, np.ndarray], channels: tuple[str, ...]
-) -> np.ndarray | None:
+def _references(about: Mapping[str, np.ndarray], channels: tuple[str, ...]) -> np.ndarray | None:
     """References `(n, channel, k)` of the channels that are still there."""
     parts = []
     for channel in channels:

@@ -130,9 +130,7 @@ def _decode(
     try:
         decoder.decode(chunk, final_chunk)
     except UnicodeDecodeError:
-        raise DataError(
-            f"{quoted(path)} is not text in UTF-8; save it in that encoding."
-        ) from None
+        raise DataError(f"{quoted(path)} is not text in UTF-8; save it in that encoding.") from None
 
 
 def _not_empty(path: Path, data: bytes) -> bytes:

@@ -101,9 +101,7 @@ def heartbeats(
     if n < 1:
         raise ValueError(f"{n} heartbeats were asked for; give at least 1.")
     random = np.random.default_rng(seed)
-    factors = random.uniform(
-        [f.low for f in FACTORS], [f.high for f in FACTORS], (n, len(FACTORS))
-    )
+    factors = random.uniform([f.low for f in FACTORS], [f.high for f in FACTORS], (n, len(FACTORS)))
     step = (before + after) / samples
     clean = beat_shapes(factors, samples=samples, before=before, step=step)
     noisy = clean + factors[:, -1:] * random.standard_normal(clean.shape)

@@ -58,9 +58,7 @@ def read_signals(
     records = [records_at(path) for path in every]
     if all(records):
         if time is not None or rate is not None:
-            raise DataError(
-                "WFDB records know their own times; give neither a time nor a rate."
-            )
+            raise DataError("WFDB records know their own times; give neither a time nor a rate.")
         return read_records([name for some in records for name in some], chosen)
     if any(records):
         raise DataError("WFDB records and tables were given together; read them one by one.")
@@ -89,10 +87,7 @@ def read_rows(paths: Paths, *, unit: str = "") -> Dataset:
     parts = [_rows(path) for path in every]
     shapes = [part.observations.shape[1:] for part in parts]
     for path, part, shape in zip(every, parts, shapes, strict=True):
-        if (
-            shape != shapes[0]
-            or part.observations.dtype.kind != parts[0].observations.dtype.kind
-        ):
+        if shape != shapes[0] or part.observations.dtype.kind != parts[0].observations.dtype.kind:
             raise DataError(
                 f"{quoted(path)} has observations of shape {shape}, {quoted(every[0].name)} of "
                 f"shape {shapes[0]}; read them one by one."
@@ -218,6 +213,4 @@ def _labels(parts: list[np.ndarray | None]) -> tuple[np.ndarray | None, tuple[st
     numeric = all(part.dtype.kind in "biuf" for part in given)
     raw = np.concatenate([part if numeric else part.astype(str) for part in given])
     found, index = np.unique(raw, return_inverse=True)
-    return index.astype(np.int64), tuple(
-        f"{name:g}" if numeric else str(name) for name in found
-    )
+    return index.astype(np.int64), tuple(f"{name:g}" if numeric else str(name) for name in found)

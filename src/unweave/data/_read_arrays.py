@@ -108,18 +108,14 @@ def observations(path: Path, array: np.ndarray) -> np.ndarray:
                 "(row, column, channel) with 1, 3 or 4 channels is needed."
             )
     elif array.ndim > 3:
-        raise DataError(
-            f"{quoted(path)} has an array of {array.ndim} axes; at most 4 are read."
-        )
+        raise DataError(f"{quoted(path)} has an array of {array.ndim} axes; at most 4 are read.")
     else:
         array = array[..., None] if array.ndim == 2 else array
     if array.dtype == np.uint8 and array.ndim == 4:
         return array
     array = array.astype(_float_type(array.dtype), copy=False)
     if np.isinf(array).any():
-        raise DataError(
-            f"{quoted(path)} has infinite numbers in it; mend them or make them NaN."
-        )
+        raise DataError(f"{quoted(path)} has infinite numbers in it; mend them or make them NaN.")
     if np.isnan(array).all():
         raise DataError(f"{quoted(path)} has no number in it; every entry is NaN.")
     return array
@@ -138,9 +134,7 @@ def is_pictures(shape: tuple[int, ...], dtype: np.dtype) -> bool:
 def colours(path: Path, channels: int) -> tuple[str, ...]:
     """The names of a picture's channels."""
     if channels not in _COLOURS:
-        raise DataError(
-            f"{quoted(path)} has pictures of {channels} channels; 1, 3 or 4 are read."
-        )
+        raise DataError(f"{quoted(path)} has pictures of {channels} channels; 1, 3 or 4 are read.")
     return _COLOURS[channels]
 
 
@@ -153,9 +147,7 @@ def _choose(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> str:
     for name in _OBSERVATIONS:
         if name in shapes:
             return name
-    several = [
-        name for name, shape in shapes.items() if len(shape) >= 2 and "latents" not in name
-    ]
+    several = [name for name, shape in shapes.items() if len(shape) >= 2 and "latents" not in name]
     if len(several) == 1:
         return several[0]
     raise DataError(
@@ -189,9 +181,7 @@ def _header(path: Path, stream: _Stream) -> tuple[tuple[int, ...], np.dtype, boo
     elif version == (2, 0):
         shape, fortran, dtype = np.lib.format.read_array_header_2_0(stream)
     else:
-        raise DataError(
-            f"{quoted(path)} has an npy header of version {version[0]}; save it anew."
-        )
+        raise DataError(f"{quoted(path)} has an npy header of version {version[0]}; save it anew.")
     if dtype.hasobject:
         raise DataError(f"{quoted(path)} holds Python objects, which are never loaded.")
     if any(isinstance(length, bool) or length < 0 for length in shape):

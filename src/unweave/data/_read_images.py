@@ -22,9 +22,7 @@ def read_idx(path: Path) -> Rows:
             f"{quoted(path)} has {pictures.ndim} axes; give the file of the pictures, whose "
             "labels are found beside it."
         )
-    beside = (
-        path.name.replace("images", "labels").replace("idx3", "idx1").replace("idx4", "idx1")
-    )
+    beside = path.name.replace("images", "labels").replace("idx3", "idx1").replace("idx4", "idx1")
     plain = beside.removesuffix(".gz")
     for other in (path.with_name(plain), path.with_name(f"{plain}.gz")):
         if other.name not in (path.name, path.name.removesuffix(".gz")) and other.is_file():

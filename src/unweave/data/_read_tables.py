@@ -77,9 +77,7 @@ def _signal(path: Path, options: TableOptions) -> Signal:
     names = _channels(path, table, options)
     values = np.stack([numbers(path, table, name) for name in names], axis=1)
     if np.isnan(values).all():
-        raise DataError(
-            f"{quoted(path)} has no number in {listed(names)}; every field is empty."
-        )
+        raise DataError(f"{quoted(path)} has no number in {listed(names)}; every field is empty.")
     times, unit = _times(path, table, options)
     return Signal(
         record=stem(path),

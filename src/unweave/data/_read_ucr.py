@@ -55,11 +55,7 @@ def _label_column(table: Table, columns: list[np.ndarray]) -> int | None:
 
 def _whole(values: np.ndarray) -> bool:
     """Whether a column may be one of labels: whole numbers, none missing, few different."""
-    if (
-        np.isnan(values).any()
-        or np.any(values != np.round(values))
-        or np.any(abs(values) > 1e6)
-    ):
+    if np.isnan(values).any() or np.any(values != np.round(values)) or np.any(abs(values) > 1e6):
         return False
     return len(np.unique(values)) <= max(2, min(100, len(values) // 2))
 
@@ -108,9 +104,7 @@ def _ts_header(path: Path, lines: list[str]) -> tuple[int, bool]:
         if words[0] == "@classlabel":
             labelled = words[1:2] == ["true"]
         if words[:2] == ["@timestamps", "true"]:
-            raise DataError(
-                f"{quoted(path)} has time stamps in its series, which are not read."
-            )
+            raise DataError(f"{quoted(path)} has time stamps in its series, which are not read.")
     raise DataError(f"{quoted(path)} is not a ts file: its header has no line @data.")
 
 

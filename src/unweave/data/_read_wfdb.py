@@ -81,9 +81,7 @@ def records_at(path: str) -> tuple[str, ...]:
 
 def read_records(paths: Sequence[str], columns: tuple[str, ...] | None) -> tuple[Signal, ...]:
     """Signals in millivolts and seconds; without `columns` those that all records share."""
-    records = [
-        _remote(path) if path.startswith("physionet:") else _local(path) for path in paths
-    ]
+    records = [_remote(path) if path.startswith("physionet:") else _local(path) for path in paths]
     if columns is not None:
         wanted = tuple(column.lower() for column in columns)
     else:
@@ -167,9 +165,7 @@ def _check_header(header: Path, fields: Any) -> None:
     if not all(math.isfinite(gain) and gain != 0 for gain in fields.adc_gain):
         raise DataError(f"{where} gives a gain that is zero or infinite.")
     if unknown := set(fields.fmt) - set(_SAMPLE_BYTES):
-        raise DataError(
-            f"{where} names the signal format {quoted(min(unknown))}, unknown to WFDB."
-        )
+        raise DataError(f"{where} names the signal format {quoted(min(unknown))}, unknown to WFDB.")
 
 
 def _check_files(header: Path, fields: Any) -> None:
@@ -212,9 +208,7 @@ def _signal(record: Record, wanted: tuple[str, ...]) -> Signal:
         )
     values = np.asarray(read.p_signal, np.float64)
     if values.size == 0 or np.isnan(values).all():
-        raise DataError(
-            f"record {quoted(record.name)} has no valid sample in {listed(wanted)}."
-        )
+        raise DataError(f"record {quoted(record.name)} has no valid sample in {listed(wanted)}.")
     scales = [_MILLIVOLTS.get((unit or "mV").lower()) for unit in read.units]
     events, labels = _beats(record, len(values))
     return Signal(
@@ -246,9 +240,7 @@ def _beats(record: Record, length: int) -> tuple[np.ndarray | None, tuple[str, .
         else:
             # an annotation takes two bytes, most often; a text beside it 256 at most
             if file.stat().st_size > 2**16 + 4 * length:
-                raise DataError(
-                    f"{quoted(file)} is too large for a record of {length:,} samples."
-                )
+                raise DataError(f"{quoted(file)} is too large for a record of {length:,} samples.")
             with parsing(file, "WFDB annotations"):
                 read = wfdb.rdann(str(record.path), kind)
         found = sorted(

@@ -30,7 +30,7 @@ class Scale(eqx.Module):
         spread = np.nanstd(observations, axis=axes, dtype=np.float64)
         # a constant channel has no spread to divide by
         spread = np.where(spread > 1e-12 * np.maximum(1, np.abs(offset)), spread, 1.0)
-        return cls(tuple(offset.tolist()), tuple(spread.tolist()))
+        return cls(tuple(np.atleast_1d(offset).tolist()), tuple(np.atleast_1d(spread).tolist()))
 
     @classmethod
     def unit(cls, observations: np.ndarray) -> "Scale":

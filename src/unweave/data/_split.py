@@ -11,9 +11,7 @@ from ._dataset import Dataset, Split
 _ENOUGH = 5
 
 
-def split(
-    data: Dataset, *, test: float = 0.2, validation: float = 0.1, seed: int = 0
-) -> Split:
+def split(data: Dataset, *, test: float = 0.2, validation: float = 0.1, seed: int = 0) -> Split:
     """The default: by group, by time or at random, whichever keeps the parts apart.
 
     By group where there are three groups or more and some have several observations; otherwise
@@ -27,7 +25,11 @@ def split(
         return split_by_group(data, test=test, validation=validation, seed=seed)
     if _has_several(data.records):
         return split_by_time(data)
-    return split_by_group(data, test=test, validation=validation, seed=seed) if groups == 2 else split_at_random(data, seed=seed)
+    return (
+        split_by_group(data, test=test, validation=validation, seed=seed)
+        if groups == 2
+        else split_at_random(data, seed=seed)
+    )
 
 
 def split_by_group(
@@ -85,9 +87,7 @@ def split_by_time(
     """
     _check_fractions(test, validation)
     gap = _gap(data, gap)
-    parts = [
-        _in_time(data.spans, rows, test, validation, gap) for rows in _by_record(data.records)
-    ]
+    parts = [_in_time(data.spans, rows, test, validation, gap) for rows in _by_record(data.records)]
     train, check, tests = (np.concatenate(rows) for rows in zip(*parts, strict=True))
     how = (
         f"By time in each of {len(parts)} records: the first part trains, the next validates, "

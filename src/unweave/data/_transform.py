@@ -116,9 +116,7 @@ class ZScore(AbstractTransform):
         observed = ~np.isnan(windows)
         count = np.maximum(observed.sum(axis=-2, keepdims=True), 1)
         mean = np.where(observed, windows, 0).sum(axis=-2, keepdims=True) / count
-        square = (
-            np.where(observed, (windows - mean) ** 2, 0).sum(axis=-2, keepdims=True) / count
-        )
+        square = np.where(observed, (windows - mean) ** 2, 0).sum(axis=-2, keepdims=True) / count
         deviation = np.sqrt(square)
         # a constant window has no deviation to divide by, only rounding
         deviation = np.where(deviation > 1e-12 * np.maximum(1, np.abs(mean)), deviation, 1.0)
@@ -158,9 +156,7 @@ def schema_for(train: Dataset) -> Schema:
     return replace(train.schema, reference=numbers)
 
 
-def restore(
-    x: np.ndarray, schema: Schema, *, references: np.ndarray | None = None
-) -> np.ndarray:
+def restore(x: np.ndarray, schema: Schema, *, references: np.ndarray | None = None) -> np.ndarray:
     """Undoes the transform of observations `(..., time, channel)`: back to the user's units.
 
     With `references` `(..., channel, k)`, those of a dataset, each window goes back to where it

@@ -42,9 +42,7 @@ def windows(
     for signal in signals:
         for run in regular_runs(signal, max_gap=max_gap):
             bridged += int((run.rows < 0).sum())
-            parts.append(
-                (signal, *_cut(run, length + transform.past, step, transform, max_gap))
-            )
+            parts.append((signal, *_cut(run, length + transform.past, step, transform, max_gap)))
     if not sum(len(cut) for _, cut, _ in parts):
         longest = max(len(signal.times) for signal in signals)
         raise ValueError(

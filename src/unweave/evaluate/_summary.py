@@ -63,9 +63,7 @@ class _Moment(eqx.Module):
         return self.model.posterior(x)[self.which]
 
 
-def explained_variance(
-    x: np.ndarray, x_hat: np.ndarray, *, pool_channels: bool = True
-) -> float:
+def explained_variance(x: np.ndarray, x_hat: np.ndarray, *, pool_channels: bool = True) -> float:
     r"""$1 - \sum (x - \hat x)^2 / \sum (x - \bar x)^2$ over the observed entries.
 
     $\bar x$ is the mean of `x` `(n, ...)` over observations, entry by entry, so 0 is what the

@@ -127,9 +127,7 @@ class ConvTranspose(eqx.Module):
     def __call__(self, x: Float[Array, "*size channel_in"]) -> Float[Array, "*new channel_out"]:
         """Spreads one observation `(*size, in)` to `(*size, out)`."""
         sizes, kernel = x.shape[:-1], self.weight.shape[1:-1]
-        windows = zip(
-            sizes, kernel, self.stride, self.padding, self.output_padding, strict=True
-        )
+        windows = zip(sizes, kernel, self.stride, self.padding, self.output_padding, strict=True)
         outputs = [(n - 1) * s - 2 * p + k + o for n, k, s, p, o in windows]
         if min(outputs) < 1:
             raise ValueError(

@@ -19,8 +19,9 @@ from jaxtyping import Array, Float
 from .._model import Key
 from .._noise import AbstractNoise, AbstractScaledNoise, Bernoulli, Gaussian
 from ..data import Dataset, Scale
-from ._mlp import MLP, Flat
 from ._axes import principal_axes
+from ._mlp import MLP, Flat
+from ._nets import conv_decoder, conv_encoder
 from ._pca import scaled_rows
 
 # images smaller than this have nothing to convolve over

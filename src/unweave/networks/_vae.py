@@ -56,9 +56,7 @@ class VAE(AbstractPosterior, AbstractDensity):
                 "a VAE's latents are standard normal; make them with Latents.standard(n)."
             )
 
-    def posterior(
-        self, x: Observation, condition: Condition = None
-    ) -> tuple[Latent, Latent]:
+    def posterior(self, x: Observation, condition: Condition = None) -> tuple[Latent, Latent]:
         r"""Mean and log standard deviation of $q(z \mid x)$."""
         mean, log_std = jnp.split(self.encoder(_network_input(x, self.scale)), 2)
         return mean, jnp.clip(log_std, -_LOG_STD, _LOG_STD)
@@ -78,9 +76,7 @@ class VAE(AbstractPosterior, AbstractDensity):
         r"""$\mathbb{E}[x \mid z]$, or with a key a draw from $p(x \mid z)$."""
         return _emit(self.decoder(z), self.noise, self.scale, key)
 
-    def log_likelihood(
-        self, x: Observation, z: Latent, condition: Condition = None
-    ) -> Scalar:
+    def log_likelihood(self, x: Observation, z: Latent, condition: Condition = None) -> Scalar:
         r"""$\log p(x \mid z)$ in nats."""
         return _log_likelihood(x, self.decoder(z), self.noise, self.scale)
 
@@ -135,9 +131,7 @@ class Autoencoder(AbstractAutoencoder):
         mean, cholesky = self._affine(z)
         return _emit(self.decoder(mean + cholesky @ z), self.noise, self.scale, key)
 
-    def log_likelihood(
-        self, x: Observation, z: Latent, condition: Condition = None
-    ) -> Scalar:
+    def log_likelihood(self, x: Observation, z: Latent, condition: Condition = None) -> Scalar:
         r"""$\log p(x \mid z)$ in nats."""
         mean, cholesky = self._affine(z)
         return _log_likelihood(x, self.decoder(mean + cholesky @ z), self.noise, self.scale)
@@ -185,16 +179,12 @@ def _network_input(x: Observation, scale: Scale) -> Observation:
     return jnp.where(jnp.isnan(scaled), 0, scaled)
 
 
-def _emit(
-    eta: Observation, noise: AbstractNoise, scale: Scale, key: Key | None
-) -> Observation:
+def _emit(eta: Observation, noise: AbstractNoise, scale: Scale, key: Key | None) -> Observation:
     scaled = noise.mean(eta) if key is None else noise.sample(key, eta).astype(eta.dtype)
     return scale.undo(scaled)
 
 
-def _log_likelihood(
-    x: Observation, eta: Observation, noise: AbstractNoise, scale: Scale
-) -> Scalar:
+def _log_likelihood(x: Observation, eta: Observation, noise: AbstractNoise, scale: Scale) -> Scalar:
     log_prob = noise.log_prob(scale.apply(_real(x)), eta)
     # a change of units changes a density, and leaves a probability as it is
     return log_prob if noise.is_discrete else log_prob - scale.log_volume(_real(x))

@@ -31,6 +31,8 @@ class Grid:
     `titles` and `notes` `[row][column]` stand above a panel, at its left and its right; without
     them rows and columns have headings. `units` has one entry for each column, which shares a
     scale down the page; where all columns show one quantity (`one_scale`), so does the whole.
+    With `own_scales` each panel, or in small multiples each row, has a scale of its own: what is
+    small beside its neighbour is still seen.
     A row may end early: panels whose curves are all NaN are left out.
     """
 
@@ -45,6 +47,7 @@ class Grid:
     titles: tuple[tuple[str, ...], ...] = ()
     notes: tuple[tuple[str, ...], ...] = ()
     one_scale: bool = False
+    own_scales: bool = False
     legend_title: str = ""
 
 
@@ -67,9 +70,8 @@ def _axes(grid: Grid) -> Figure:
     """Every panel with axes of its own."""
     rows, columns = grid.curves.shape[:2]
     figure = new_figure(7.2, 0.75 + rows * (1.15 if rows > 1 else 1.9))
-    panels = figure.subplots(
-        rows, columns, sharex=True, sharey=True if grid.one_scale else "col", squeeze=False
-    )
+    share = "none" if grid.own_scales else "all" if grid.one_scale else "col"
+    panels = figure.subplots(rows, columns, sharex=True, sharey=share, squeeze=False)
     for r in range(rows):
         for c in range(columns):
             _panel(panels[r, c], grid, r, c)
@@ -114,27 +116,40 @@ def _dense(grid: Grid) -> Figure:
     axes = figure.subplots()
     axes.set_axis_off()
     # the names of the rows need as many inches however many columns there are
-    axes.set_xlim(-0.85 * columns / (figure.get_figwidth() - 0.95), columns)
+    margin = 0.85 * columns / (figure.get_figwidth() - 0.95)
+    axes.set_xlim(-margin, columns + (0.8 * margin if grid.own_scales else 0))
     axes.set_ylim(rows + 0.62, -0.34)
     across = 0.92 * (grid.x - grid.x[0]) / max(grid.x[-1] - grid.x[0], 1e-12)
     centre = float(np.interp(0.0, grid.x, across)) if grid.x[0] < 0 < grid.x[-1] else None
     for c in range(columns):
-        low, reach = _range(grid.curves if grid.one_scale else grid.curves[:, c])
         axes.text(c, -0.14, grid.columns[c], ha="left", va="bottom", fontsize=9)
         if centre is not None:
             axes.plot([c + centre] * 2, [0, rows - 0.06], color=RULE, linewidth=0.6)
         for r in range(rows):
+            low, reach = _range(grid.curves[_sharing(grid, r, c)])
             for pen, curve in zip(grid.pens, grid.curves[r, c], strict=True):
                 up = r + 0.92 * (1 - (curve - low) / reach)
                 axes.plot(c + across, up, color=pen.colour, linewidth=0.75 * pen.width)
-        _scale_bar(axes, (float(c), rows + 0.12), reach, grid.units[c])
+        if not grid.own_scales:
+            reach = _range(grid.curves[_sharing(grid, 0, c)])[1]
+            _scale_bar(axes, (float(c), rows + 0.12), reach, grid.units[c])
     for r in range(rows):
+        if grid.own_scales:
+            reach = _range(grid.curves[_sharing(grid, r, 0)])[1]
+            _scale_bar(axes, (columns + 0.04, r + 0.04), reach, grid.units[0])
         axes.text(-0.12, r + 0.42, grid.rows[r], ha="right", va="bottom", fontsize=9)
         if grid.row_notes:
             note = grid.row_notes[r]
             axes.text(-0.12, r + 0.5, note, ha="right", va="top", fontsize=7, color=MUTED)
     figure.supxlabel(f"each panel: {grid.x_label}, {_span(grid.x)}", fontsize=8, color=MUTED)
     return figure
+
+
+def _sharing(grid: Grid, r: int, c: int) -> tuple[slice | int, ...]:
+    """Which curves share the scale of a small multiple."""
+    if grid.own_scales:
+        return (r,)
+    return () if grid.one_scale else (slice(None), c)
 
 
 def _range(curves: np.ndarray) -> tuple[float, float]:

@@ -21,9 +21,7 @@ def draw_mosaic(
     picture = _sew(_colours(tiles), max(1, round(min(height, width) / 12)))
     side = min(1.1, 6.3 / tiles.shape[1])
     inches = (tiles.shape[1] * side, tiles.shape[0] * side * height / width)
-    figure = new_figure(
-        inches[0] + (0.9 if rows else 0.2), inches[1] + (0.7 if columns else 0.3)
-    )
+    figure = new_figure(inches[0] + (0.9 if rows else 0.2), inches[1] + (0.7 if columns else 0.3))
     axes = figure.subplots()
     axes.imshow(picture, interpolation="none")
     for spine in axes.spines.values():

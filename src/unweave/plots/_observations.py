@@ -1,6 +1,7 @@
 """Figures of observations: what latents do, what a model rebuilds, what it draws."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -35,7 +36,8 @@ def traversal(
     are drawn.
 
     A signal of one channel has a panel per latent, one of several a row per latent and a
-    column per channel; an image a row of pictures per latent.
+    column per channel; an image a row of pictures per latent. Each latent has a scale of its
+    own where all channels share a unit.
     """
     frames = _finite(frames)
     _check(frames[0], schema, "frames")
@@ -43,7 +45,7 @@ def traversal(
     if len(names) != len(frames) or (activity is not None and len(activity) != len(frames)):
         raise ValueError(f"give names and activities for all of the {len(frames)} latents.")
     order = _order(frames, activity)[:MOST_LATENTS]
-    steps = _spread(frames.shape[1], MOST_STEPS)
+    steps = _even(frames.shape[1], MOST_STEPS)
     scores = np.linspace(low, high, frames.shape[1])[steps]
     shown = frames[order][:, steps]
     rows = tuple(names[i] for i in order)
@@ -56,7 +58,9 @@ def traversal(
         for colour, score in zip(score_colours(scores), scores, strict=True)
     )
     legend = "latent at (standard normal score)"
-    return draw_grid(_series_grid(shown, schema, pens, rows, notes, legend))
+    grid = _series_grid(shown, schema, pens, rows, notes, legend)
+    # latents differ tenfold in what they move: on one scale the small ones would be flat lines
+    return draw_grid(replace(grid, own_scales=len(set(schema.units)) == 1))
 
 
 @styled
@@ -117,9 +121,7 @@ def _series_grid(
             titles=_in_rows(rows, columns), notes=_in_rows(notes, columns), one_scale=True,
             legend_title=legend,
         )  # fmt: skip
-    pick = np.sort(
-        np.argsort(-_effect(np.moveaxis(curves, 1, 0)), kind="stable")[:MOST_CHANNELS]
-    )
+    pick = np.sort(np.argsort(-_effect(np.moveaxis(curves, 1, 0)), kind="stable")[:MOST_CHANNELS])
     left_out = len(channels) - len(pick)
     if left_out:
         x_label += f"; the {left_out} channels that change least are not drawn"
@@ -146,6 +148,14 @@ def _effect(curves: np.ndarray) -> np.ndarray:
 def _spread(n: int, most: int) -> np.ndarray:
     """At most `most` of `n` indices, evenly spread, both ends included."""
     return np.unique(np.rint(np.linspace(0, n - 1, min(n, most))).astype(int))
+
+
+def _even(n: int, most: int) -> np.ndarray:
+    """At most `most` of `n` indices in equal steps with both ends, as far as `n` allows."""
+    for stride in range(-(-n // most), max(n // 4, 2)):
+        if (n - 1) % stride == 0:
+            return np.arange(0, n, stride)
+    return _spread(n, most)
 
 
 def _in_rows(words: tuple[str, ...], columns: int) -> tuple[tuple[str, ...], ...]:

@@ -23,9 +23,7 @@ def write_run_report(run: Run, *, output: str | Path | None = None) -> Path:
     """Writes the page of `run`, to `output` or as report.html into the run's folder."""
     where = output if output is not None else run.folder
     if where is None:
-        raise ValueError(
-            "this run has no folder; say where the report goes: output='report.html'."
-        )
+        raise ValueError("this run has no folder; say where the report goes: output='report.html'.")
     return write_report(where, content_of(run))
 
 

@@ -115,9 +115,7 @@ def _what_is_kept(content: ReportContent) -> str:
     elif active == n:
         carried = "; all of them carry information"
     else:
-        carried = (
-            f"; {count(active)} of them {'carries' if active == 1 else 'carry'} information"
-        )
+        carried = f"; {count(active)} of them {'carries' if active == 1 else 'carry'} information"
     return f"{_capital(_latents(n))} {verb} {percent(measure.value)} {seen}{carried}."
 
 
@@ -195,9 +193,7 @@ def _samples(content: ReportContent) -> list[str]:
     if x is None or drawn is None or min(len(x), len(drawn)) < _ENOUGH:
         return []
     if not np.isfinite(drawn).all():
-        return [
-            "Some samples hold numbers that are not finite: the model cannot be drawn from."
-        ]
+        return ["Some samples hold numbers that are not finite: the model cannot be drawn from."]
     sentences = []
     variety = _ratio(_variance(drawn), _variance(x))
     if variety < 0.6:

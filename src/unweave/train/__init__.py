@@ -1,5 +1,10 @@
 """Training: recipes, objectives, steppers, and the one loop."""
 
+from ._folder import RunFolder as RunFolder
+from ._folder import RunFolderError as RunFolderError
+from ._folder import as_toml as as_toml
+from ._folder import fingerprint as fingerprint
+from ._folder import write_text as write_text
 from ._loop import Interrupted as Interrupted
 from ._loop import Progress as Progress
 from ._loop import Row as Row
@@ -7,10 +12,6 @@ from ._loop import Trained as Trained
 from ._loop import Trainer as Trainer
 from ._loop import TrainingFailed as TrainingFailed
 from ._loop import Watch as Watch
-from ._folder import RunFolder as RunFolder
-from ._folder import RunFolderError as RunFolderError
-from ._folder import fingerprint as fingerprint
-from ._folder import write_text as write_text
 from ._objectives import Objective as Objective
 from ._objectives import autoencode as autoencode
 from ._objectives import capacity as capacity

@@ -125,11 +125,19 @@ class RunFolder:
         return progress
 
 
-def fingerprint(data: Dataset) -> str:
+def fingerprint(*parts: Dataset) -> str:
     """A hash of the observations, by which a resumed run knows its data."""
-    digest = hashlib.sha256(repr((data.observations.shape, data.observations.dtype)).encode())
-    digest.update(np.ascontiguousarray(data.observations).data)
+    digest = hashlib.sha256()
+    for data in parts:
+        digest.update(repr((data.observations.shape, data.observations.dtype)).encode())
+        digest.update(np.ascontiguousarray(data.observations).data)
     return digest.hexdigest()
+
+
+def as_toml(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings as `run.toml` gives them back: without those that are None, lists for
+    tuples."""
+    return tomllib.loads(tomli_w.dumps(_without_none(settings)))
 
 
 def write_text(path: Path, text: str) -> None:

@@ -124,7 +124,8 @@ class Trainer:
         """
         rows, saved = list(rows), time.monotonic()
         while int(progress.epoch) < self.plan.epochs and not self._patience_is_over(progress):
-            for progress in self._epoch(progress, watch):
+            for now in self._epoch(progress, watch):
+                progress = now
                 if watch.stop():
                     watch.save(progress)
                     raise Interrupted(f"stopped in epoch {int(progress.epoch) + 1}")
@@ -159,7 +160,10 @@ class Trainer:
                 self.step_key,
             )
             if int(bad) >= 0:
-                raise TrainingFailed(self._what_failed(int(bad)), before.state.model)
+                # the last update of a call has not been judged by a loss yet
+                unjudged = int(bad) == int(before.state.step) + 1
+                good = before.best if unjudged else before.state.model
+                raise TrainingFailed(self._what_failed(f"at step {int(bad)}", int(bad)), good)
             progress = eqx.tree_at(
                 lambda p: (p.state, p.sums, p.taken),
                 progress,
@@ -175,6 +179,9 @@ class Trainer:
         """Ends an epoch: the held-out loss, the best model so far, one row of the log."""
         judged = _evaluate(self.stepper, progress.state, self.held_out, self.judge_key)
         epoch = int(progress.epoch) + 1
+        if not jnp.isfinite(judged["loss"]):
+            what = self._what_failed("on held-out data", epoch * self.per_epoch)
+            raise TrainingFailed(what, progress.best)
         row = {"epoch": epoch, "step": epoch * self.per_epoch}
         row |= {f"train_{k}": v for k, v in _means(progress.sums, self.per_epoch).items()}
         row |= {f"held_out_{k}": float(v) for k, v in sorted(judged.items())}
@@ -210,11 +217,11 @@ class Trainer:
             )
         return f"all {epoch} epochs were run; the model of epoch {best}, the best, is kept"
 
-    def _what_failed(self, step: int) -> str:
+    def _what_failed(self, where: str, step: int) -> str:
         epoch = (step - 1) // self.per_epoch + 1
         return (
-            f"the loss was not finite at step {step} (epoch {epoch}); the model from before is "
-            "kept. Try a learning rate ten times smaller, or look for extreme values in the data."
+            f"the loss was not finite {where} (epoch {epoch}); the last good model is kept. Try a "
+            "learning rate ten times smaller, or look for extreme values in the data."
         )
 
 

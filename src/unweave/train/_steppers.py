@@ -121,13 +121,11 @@ def _descend(loss: Callable, player: Any, optimiser_state: Any, optimiser: Any):
     """One step of one player on `loss(player) -> (loss, metrics)`."""
     (value, metrics), gradient = eqx.filter_value_and_grad(loss, has_aux=True)(player)
     with default_promotion():
-        updates, optimiser_state = optimiser.update(
-            gradient, optimiser_state, _trainable(player)
-        )
+        updates, optimiser_state = optimiser.update(gradient, optimiser_state, _trainable(player))
     return eqx.apply_updates(player, updates), optimiser_state, {"loss": value, **metrics}
 
 
-def _trainable(model: eqx.Module) -> eqx.Module:
+def _trainable(model: eqx.Module) -> Any:
     return eqx.filter(model, eqx.is_inexact_array)
 
 

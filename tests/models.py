@@ -1,0 +1,46 @@
+"""Every recipe, and each fitted once to a few small heartbeats, for whichever test wants one."""
+
+import functools
+from collections.abc import Callable, Mapping
+
+from unweave.data import Split, heartbeats, split_at_random
+from unweave.recipes import (
+    autoencoder,
+    beta_tcvae,
+    beta_vae,
+    dip_vae,
+    factor_vae,
+    gaussian_mixture,
+    info_vae,
+    pca,
+    vae,
+)
+from unweave.run import Run, fit
+from unweave.train import Recipe
+
+_SMALL = {"latents": 2, "epochs": 2, "batch": 8, "widths": (16,)}
+
+ALL_RECIPES: Mapping[str, Callable[..., Recipe]] = {
+    "vae": functools.partial(vae, **_SMALL),
+    "beta-vae": functools.partial(beta_vae, **_SMALL),
+    "beta-tcvae": functools.partial(beta_tcvae, **_SMALL),
+    "factor-vae": functools.partial(factor_vae, **_SMALL, critic_widths=(16,)),
+    "dip-vae": functools.partial(dip_vae, **_SMALL),
+    "dip-vae, of samples": functools.partial(dip_vae, **_SMALL, of_samples=True),
+    "info-vae": functools.partial(info_vae, **_SMALL),
+    "autoencoder": functools.partial(autoencoder, **_SMALL),
+    "pca": functools.partial(pca, latents=2),
+    "gaussian-mixture": functools.partial(gaussian_mixture, latents=2, components=2),
+}
+
+
+@functools.cache
+def small_beats() -> Split:
+    """64 simulated heartbeats of 32 samples: 45 train, 6 validate, 13 test."""
+    return split_at_random(heartbeats(64, samples=32))
+
+
+@functools.cache
+def fitted(name: str) -> Run:
+    """The run of `ALL_RECIPES[name]` on `small_beats`, in memory."""
+    return fit(ALL_RECIPES[name](), small_beats(), quiet=True, seed=1)
