@@ -1,3 +1,4 @@
+# floor 0: the protocol
 from ._latents import Latents as Latents
 from ._latents import Prior as Prior
 from ._latents import latents as latents
@@ -6,12 +7,16 @@ from ._latents import log_uniform as log_uniform
 from ._latents import normal as normal
 from ._latents import uniform as uniform
 from ._model import CAPABILITIES as CAPABILITIES
+from ._model import AbstractAutoencoder as AbstractAutoencoder
 from ._model import AbstractDecoder as AbstractDecoder
 from ._model import AbstractDensity as AbstractDensity
 from ._model import AbstractEncoder as AbstractEncoder
+from ._model import AbstractLikelihood as AbstractLikelihood
+from ._model import AbstractPosterior as AbstractPosterior
 from ._model import AbstractSampler as AbstractSampler
 from ._model import capabilities as capabilities
 from ._noise import AbstractNoise as AbstractNoise
+from ._noise import AbstractScaledNoise as AbstractScaledNoise
 from ._noise import Bernoulli as Bernoulli
 from ._noise import Gaussian as Gaussian
 from ._noise import Laplace as Laplace
@@ -19,7 +24,106 @@ from ._noise import Poisson as Poisson
 from ._noise import StudentT as StudentT
 from ._schema import Schema as Schema
 from ._version import __version__ as __version__
+
+# floor 1: adapters, the conformance suite, the model file
+from ._adapt import Fits as Fits
+from ._adapt import Inverted as Inverted
+from ._check import Check as Check
+from ._check import Report as Report
+from ._check import check_model as check_model
+from ._save import ModelFile as ModelFile
+from ._save import load_model as load_model
+from ._save import save_model as save_model
+from ._tensors import ModelFileError as ModelFileError
+
+# data: reading, cutting, splitting, worlds with known factors
+from .data import FACTORS as FACTORS
+from .data import LEVEL as LEVEL
+from .data import LOG_RETURN as LOG_RETURN
+from .data import Z_SCORE as Z_SCORE
+from .data import DataError as DataError
 from .data import Dataset as Dataset
+from .data import Factor as Factor
 from .data import Scale as Scale
 from .data import Signal as Signal
 from .data import Split as Split
+from .data import beat_shapes as beat_shapes
+from .data import beats as beats
+from .data import dataset as dataset
+from .data import digits as digits
+from .data import from_pandas as from_pandas
+from .data import from_xarray as from_xarray
+from .data import hare_lynx as hare_lynx
+from .data import heartbeat_signals as heartbeat_signals
+from .data import heartbeats as heartbeats
+from .data import read_rows as read_rows
+from .data import read_signals as read_signals
+from .data import restore as restore
+from .data import same_group as same_group
+from .data import schema_for as schema_for
+from .data import series as series
+from .data import split as split
+from .data import split_at_random as split_at_random
+from .data import split_by_group as split_by_group
+from .data import split_by_time as split_by_time
+from .data import to_pandas as to_pandas
+from .data import to_xarray as to_xarray
+from .data import typical_factors as typical_factors
+from .data import windows as windows
+
+# models, and what fits them
+from .networks import PCA as PCA
+from .networks import VAE as VAE
+from .networks import Autoencoder as Autoencoder
+from .networks import GaussianMixture as GaussianMixture
+from .networks import fit_gaussian_mixture as fit_gaussian_mixture
+from .networks import fit_pca as fit_pca
+from .networks import start_pair as start_pair
+from .train import Budget as Budget
+from .train import Descend as Descend
+from .train import Interrupted as Interrupted
+from .train import Plan as Plan
+from .train import Recipe as Recipe
+from .train import RunFolderError as RunFolderError
+from .train import TrainingFailed as TrainingFailed
+from .recipes import RECIPES as RECIPES
+from .recipes import autoencoder as autoencoder
+from .recipes import beta_tcvae as beta_tcvae
+from .recipes import beta_vae as beta_vae
+from .recipes import dip_vae as dip_vae
+from .recipes import factor_vae as factor_vae
+from .recipes import gaussian_mixture as gaussian_mixture
+from .recipes import info_vae as info_vae
+from .recipes import pca as pca
+from .recipes import vae as vae
+
+# fit, look, measure
+from .run import Run as Run
+from .run import fit as fit
+from .run import load_run as load_run
+from .sources import Source as Source
+from .sources import open_source as open_source
+from .sources import read_source as read_source
+from .show import codes as codes
+from .show import draw as draw
+from .show import interpolate as interpolate
+from .show import interpolate_spherically as interpolate_spherically
+from .show import reconstruct as reconstruct
+from .show import traverse as traverse
+from .evaluate import Summary as Summary
+from .evaluate import explained_variance as explained_variance
+from .evaluate import summarise as summarise
+from .report import write_run_report as write_run_report
+
+# the rooms themselves, for all that is not needed every day
+from . import data as data
+from . import evaluate as evaluate
+from . import networks as networks
+from . import plots as plots
+from . import recipes as recipes
+from . import report as report
+from . import run as run
+from . import show as show
+from . import sources as sources
+from . import track as track
+from . import train as train

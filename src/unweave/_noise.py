@@ -8,49 +8,73 @@ model has a second path for gappy data.
 
 import abc
 import math
+from typing import ClassVar
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
-from jaxtyping import Array, Float, Num, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from ._libraries import default_promotion
 
 
 class AbstractNoise(eqx.Module):
-    """A family of independent distributions, one for each entry of an observation."""
+    """A family of independent distributions, one for each entry of an observation.
+
+    `is_discrete` says whether `log_prob` is a probability and not a density.
+    """
+
+    is_discrete: eqx.AbstractClassVar[bool]
+
+    @abc.abstractmethod
+    def log_prob_each(
+        self, x: Float[Array, "*shape"], eta: Float[Array, "*shape"]
+    ) -> Float[Array, "*shape"]:
+        r"""$\log p(x_i \mid \eta_i)$ of every entry, in nats."""
+
+    @abc.abstractmethod
+    def mean(self, eta: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        """The expected observation."""
+
+    @abc.abstractmethod
+    def sample(self, key: PRNGKeyArray, eta: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        """A draw of the observation."""
+
+    def log_prob(self, x: Float[Array, "*shape"], eta: Float[Array, "*shape"]) -> Float[Array, ""]:
+        r"""$\sum \log p(x_i \mid \eta_i)$ over the observed entries, in nats."""
+        observed = ~jnp.isnan(x)
+        # zero lies in every support here; masking x first keeps NaN out of the gradient
+        each = self.log_prob_each(jnp.where(observed, x, 0), eta)
+        return jnp.where(observed, each, 0).sum()
+
+
+class AbstractLibraryNoise(AbstractNoise):
+    """A noise that is one of numpyro's distributions."""
 
     @abc.abstractmethod
     def distribution(self, eta: Float[Array, "*shape"]) -> dist.Distribution:
         """The distribution of the observation given `eta`."""
 
-    def log_prob(self, x: Num[Array, "*shape"], eta: Float[Array, "*shape"]) -> Float[Array, ""]:
-        r"""$\sum \log p(x_i \mid \eta_i)$ over the observed entries, in nats."""
-        observed = ~jnp.isnan(x)
-        # zero lies in every support here; masking x first keeps NaN out of the gradient
-        filled = jnp.where(observed, x, 0)
+    def log_prob_each(
+        self, x: Float[Array, "*shape"], eta: Float[Array, "*shape"]
+    ) -> Float[Array, "*shape"]:
+        r"""$\log p(x_i \mid \eta_i)$ of every entry, in nats."""
         with default_promotion():
-            each = self.distribution(eta).log_prob(filled)
-        return jnp.where(observed, each, 0).sum()
+            return jnp.asarray(self.distribution(eta).log_prob(x))
 
     def mean(self, eta: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """The expected observation."""
         with default_promotion():
-            mean = jnp.asarray(self.distribution(eta).mean)
-        return jnp.broadcast_to(mean, eta.shape)
+            return jnp.broadcast_to(jnp.asarray(self.distribution(eta).mean), eta.shape)
 
-    def sample(self, key: PRNGKeyArray, eta: Float[Array, "*shape"]) -> Num[Array, "*shape"]:
+    def sample(self, key: PRNGKeyArray, eta: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """A draw of the observation."""
         with default_promotion():
-            return jnp.asarray(self.distribution(eta).sample(key))
-
-    @property
-    def is_discrete(self) -> bool:
-        """Whether `log_prob` is a probability and not a density."""
-        return bool(self.distribution(jnp.zeros(())).is_discrete)
+            return jnp.asarray(self.distribution(eta).sample(key)).astype(eta.dtype)
 
 
-class AbstractScaledNoise(AbstractNoise):
+class AbstractScaledNoise(AbstractLibraryNoise):
     """Noise with a scale: a Python number stays as it was given, an array is learned.
 
     An array's shape broadcasts against the observation's, such as `(channel,)`.
@@ -83,6 +107,8 @@ class AbstractScaledNoise(AbstractNoise):
 class Gaussian(AbstractScaledNoise):
     r"""$x \sim \mathcal{N}(\eta, \sigma^2)$; `Gaussian.fixed(0.1)` or `Gaussian.learned()`."""
 
+    is_discrete: ClassVar[bool] = False
+
     log_scale: float | Float[Array, "..."]
 
     def distribution(self, eta: Float[Array, "*shape"]) -> dist.Distribution:
@@ -93,6 +119,8 @@ class Gaussian(AbstractScaledNoise):
 class Laplace(AbstractScaledNoise):
     r"""$p(x) \propto e^{-|x - \eta| / b}$: absolute residuals, tolerant of single outliers."""
 
+    is_discrete: ClassVar[bool] = False
+
     log_scale: float | Float[Array, "..."]
 
     def distribution(self, eta: Float[Array, "*shape"]) -> dist.Distribution:
@@ -102,6 +130,8 @@ class Laplace(AbstractScaledNoise):
 
 class StudentT(AbstractScaledNoise):
     r"""Student's t about `eta` with fixed degrees of freedom $\nu$: heavy tails."""
+
+    is_discrete: ClassVar[bool] = False
 
     log_scale: float | Float[Array, "..."]
     degrees: float = eqx.field(static=True, default=4.0)
@@ -118,16 +148,33 @@ class StudentT(AbstractScaledNoise):
 
 
 class Bernoulli(AbstractNoise):
-    r"""$x \in \{0, 1\}$ with $P(x = 1) = 1 / (1 + e^{-\eta})$; grey values count as in Burgess
-    et al. (2018), by the cross-entropy."""
+    r"""$x \in \{0, 1\}$ with $P(x = 1) = 1 / (1 + e^{-\eta})$.
 
-    def distribution(self, eta: Float[Array, "*shape"]) -> dist.Distribution:
-        """Bernoulli with logit `eta`."""
-        return dist.BernoulliLogits(eta)
+    Grey values between 0 and 1 count by the cross-entropy, $x \eta - \log(1 + e^\eta)$, as is
+    usual for images; numpyro's Bernoulli refuses them.
+    """
+
+    is_discrete: ClassVar[bool] = True
+
+    def log_prob_each(
+        self, x: Float[Array, "*shape"], eta: Float[Array, "*shape"]
+    ) -> Float[Array, "*shape"]:
+        r"""$x \eta - \log(1 + e^\eta)$."""
+        return x * eta - jax.nn.softplus(eta)
+
+    def mean(self, eta: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        r"""$P(x = 1)$."""
+        return jax.nn.sigmoid(eta)
+
+    def sample(self, key: PRNGKeyArray, eta: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        """Zeros and ones."""
+        return jax.random.bernoulli(key, jax.nn.sigmoid(eta)).astype(eta.dtype)
 
 
-class Poisson(AbstractNoise):
+class Poisson(AbstractLibraryNoise):
     r"""Counts with rate $e^{\eta}$."""
+
+    is_discrete: ClassVar[bool] = True
 
     def distribution(self, eta: Float[Array, "*shape"]) -> dist.Distribution:
         """Poisson with log rate `eta`."""

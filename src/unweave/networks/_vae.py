@@ -11,6 +11,7 @@ from typing import ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from .._latents import Latents
 from .._model import (
@@ -153,7 +154,7 @@ class Autoencoder(AbstractAutoencoder):
             tuple(tuple(row) for row in cholesky.tolist()),
         )
 
-    def _affine(self, like: Latent) -> tuple[Latent, Latent]:
+    def _affine(self, like: Latent) -> tuple[Latent, Float[Array, "latent latent"]]:
         return (
             jnp.asarray(self.code_mean, like.dtype),
             jnp.asarray(self.code_cholesky, like.dtype),
@@ -180,7 +181,7 @@ def _network_input(x: Observation, scale: Scale) -> Observation:
 
 
 def _emit(eta: Observation, noise: AbstractNoise, scale: Scale, key: Key | None) -> Observation:
-    scaled = noise.mean(eta) if key is None else noise.sample(key, eta).astype(eta.dtype)
+    scaled = noise.mean(eta) if key is None else noise.sample(key, eta)
     return scale.undo(scaled)
 
 
