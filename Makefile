@@ -2,14 +2,16 @@
 # make test-all: also the slow ones                               make check: lint, types, tests
 # make bench: against peers (see bench/run.py)                    make docs: the documentation
 
-PYTHON ?= $(or $(shell command -v python3.13 python3.12 python3.11 2>/dev/null | head -n 1),python3)
+# the first that runs and is new enough
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
 .PHONY: demo test test-all lint check docs bench clean
 
 # made again when what it installs has changed
 .venv/ready: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	@test -n "$(PYTHON)" || \
 		{ echo "unweave needs Python 3.11 or newer; name one: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
