@@ -97,6 +97,8 @@ def measure_steps(peers: Peers, folder: pathlib.Path, repetitions: int) -> dict:
             product = {"jax": machine.product_seconds(), "torch": peers.seconds("product")}
             if repetition < 0:
                 continue  # the first pass compiles and warms up
+            said = ", ".join(f"{side} {1e3 * value:.2f}" for side, value in found.items())
+            print(f"{row} step, ms: {said}", file=sys.stderr, flush=True)
             for side, value in found.items():
                 times[row][side].append(value)
             for side, value in product.items():
@@ -128,6 +130,8 @@ def measure_command(
                 capture_output=True,
             )
             times[side].append(time.perf_counter() - began)
+        said = ", ".join(f"{name} {values[-1]:.1f}" for name, values in times.items())
+        print(f"command, s: {said}", file=sys.stderr, flush=True)
     return times, counts
 
 
