@@ -42,8 +42,8 @@ def point_trainer(train, held_out, *, rate=0.05, batch=5, **plan):
     )
 
 
-def run(trainer, watch=Watch()):
-    return trainer.run(trainer.start(), [], watch)
+def run(trainer):
+    return trainer.run(trainer.start(), [], Watch())
 
 
 def test_descent_follows_its_closed_form():

@@ -15,6 +15,7 @@ from ._model import AbstractLikelihood as AbstractLikelihood
 from ._model import AbstractPosterior as AbstractPosterior
 from ._model import AbstractSampler as AbstractSampler
 from ._model import capabilities as capabilities
+from ._noise import AbstractLibraryNoise as AbstractLibraryNoise
 from ._noise import AbstractNoise as AbstractNoise
 from ._noise import AbstractScaledNoise as AbstractScaledNoise
 from ._noise import Bernoulli as Bernoulli

@@ -18,6 +18,8 @@ from typing import Any, BinaryIO
 import ml_dtypes
 import numpy as np
 
+from ._files import write_whole
+
 _DTYPES: dict[str, np.dtype] = {
     "BOOL": np.dtype(bool),
     "U8": np.dtype("u1"),
@@ -47,9 +49,7 @@ class ModelFileError(ValueError):
 def write_tensors(path: str | os.PathLike, tensors: dict[str, np.ndarray], header: dict) -> str:
     """Writes `tensors` and `header` and returns the SHA-256 of the file, in hexadecimal.
 
-    The file appears whole or not at all: it is written beside `path`, flushed to the disk and
-    moved into place. A writer that is killed leaves `path` as it was, and its unfinished file
-    `.<name>.<process>.part` beside it.
+    The file appears whole or not at all (see `write_whole`).
 
     **Arguments:** `tensors`, of any shape, Booleans, integers or real numbers (bfloat16 too);
     `header`, plain JSON values without NaN or infinity.
@@ -63,20 +63,11 @@ def write_tensors(path: str | os.PathLike, tensors: dict[str, np.ndarray], heade
             f"{path} would have a header of {len(blob)} bytes, and the most is {_MAX_HEADER}; "
             "keep large notes in a file of their own."
         )
-    target = Path(path)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    pieces = [blob, *(_flat(arrays[name]) for name in _order(layout))]
+    write_whole(Path(path), pieces)
     digest = hashlib.sha256()
-    try:
-        with open(part, "wb") as file:
-            for piece in (blob, *(_flat(arrays[name]) for name in _order(layout))):
-                digest.update(piece)
-                file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)
-    _sync_folder(target.parent)
+    for piece in pieces:
+        digest.update(piece)
     return digest.hexdigest()
 
 
@@ -224,14 +215,3 @@ def _decode(blob: bytes, path: str | os.PathLike) -> tuple[_Layout, dict[str, st
 
 def _is_shape(shape: tuple[int, ...]) -> bool:
     return len(shape) <= 32 and all(0 <= n < 2**40 for n in shape)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes a move in `folder` last through a loss of power, where the system can."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

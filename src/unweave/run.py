@@ -40,13 +40,12 @@ from .train import (
     Watch,
     as_toml,
     fingerprint,
-    write_text,
 )
 
 # held-out observations that a run folder keeps for its figures
 _EXAMPLES = 64
-# PCA as a baseline needs no more than this to be what it is
-_MOST_FOR_BASELINE = 5000
+# enough training data to fit PCA as a baseline, and to compare training with test
+_ENOUGH = 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,10 +95,14 @@ def fit(
         raise RunFolderError("resume needs out, the folder of the run that is to go on.")
     settings = settings_of(recipe, source, seed)
     if folder is not None:
-        _open_folder(folder, settings, resume=resume, force=force)
+        _check_folder(folder, settings, resume=resume, force=force)
     began = time.monotonic()
     build_key, train_key = jax.random.split(jax.random.key(seed))
     model = recipe.build(data.train, build_key)
+    if folder is not None and not resume:
+        # not earlier, so that a recipe that does not fit the data leaves no run behind
+        folder.create(force=force)
+        folder.write_settings(settings)
     trained = Trained(model, [], 0, "a closed form: there was nothing to iterate")
     schema = schema_for(data.train)
     if recipe.plan is not None:
@@ -181,10 +184,11 @@ def _check_observations(data: Split) -> None:
             )
 
 
-def _open_folder(folder: RunFolder, settings: dict[str, Any], *, resume: bool, force: bool) -> None:
+def _check_folder(
+    folder: RunFolder, settings: dict[str, Any], *, resume: bool, force: bool
+) -> None:
     if not resume:
-        folder.create(force=force)
-        folder.write_settings(settings)
+        folder.check_free(force=force)
         return
     before = folder.read_settings()
     if before.get("recipe") != settings["recipe"]:
@@ -290,7 +294,9 @@ def _result(
         "seconds": round(seconds, 3),
         "stopped": trained.stopped,
         "explained_variance": summary.explained_variance,
-        "explained_variance_train": summarise(model, data.train).explained_variance,
+        "explained_variance_train": summarise(
+            model, data.train.thinned(_ENOUGH)
+        ).explained_variance,
         "baselines": baselines(data, size or 1),
         "log_density": summary.log_density,
         "density_kind": summary.density_kind,
@@ -310,7 +316,7 @@ def baselines(data: Split, latents: int) -> Row:
     pool = len(set(test.schema.units)) == 1
     mean = np.nanmean(real(train.observations), axis=0, keepdims=True)
     scores = {"mean": explained_variance(x, np.broadcast_to(mean, x.shape), pool_channels=pool)}
-    some = train.take(slice(_MOST_FOR_BASELINE))
+    some = train.thinned(_ENOUGH)
     if latents < min(len(some), train.schema.size):
         principal = summarise(fit_pca(some.observations, latents), test)
         assert principal.explained_variance is not None
@@ -322,5 +328,5 @@ def _write(run: Run, folder: RunFolder) -> Run:
     digest = save_model(folder.model_file, run.model, schema=run.schema)
     write_tensors(folder.examples_file, {"x": run.examples}, {})
     result = {**run.result, "run": str(folder.path), "model_hash": digest}
-    write_text(folder.result_file, json.dumps(result, indent=1) + "\n")
+    folder.write_result(result)
     return replace(run, result=result, folder=folder.path)

@@ -11,7 +11,7 @@ from .data import Dataset, Signal, Split
 #: Built-in data, by name: rows that are ready, or signals that are cut as a file's would be.
 BUILT_IN_ROWS: Mapping[str, Callable[[], Dataset]] = {"digits": data.digits}
 BUILT_IN_SIGNALS: Mapping[str, Callable[[], tuple[Signal, ...]]] = {
-    "heartbeats": data.heartbeat_signals,
+    "heartbeats": lambda: data.heartbeat_signals(60, seconds=25.0),
     "hare-lynx": lambda: (data.hare_lynx(),),
 }
 KINDS = ("beats", "windows", "series", "rows", "images")

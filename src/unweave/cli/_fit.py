@@ -7,16 +7,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..recipes import RECIPES
 from ..report import write_run_report
 from ..run import fit
 from ..sources import Source, open_source
 from ..track import AbstractTracker, MLflow, TensorBoard
-from ._options import make_recipe, options_of, parse_options
+from ._options import add_options, given_options, make_recipe, options_of
 from ._output import Result
 
 
-def fit_verb(options: argparse.Namespace, rest: list[str]) -> Result:
-    name, given, source, seed = _what_to_fit(options, rest)
+def fit_verb(
+    options: argparse.Namespace, arguments: list[str], parser: argparse.ArgumentParser
+) -> Result:
+    before = _settings_before(options)
+    name = _recipe_name(options, before)
+    options = _read_again(arguments, name, parser)
+    given, source, seed = _what_to_fit(options, name, before)
     recipe = make_recipe(name, given)
     folder = Path(options.resume or options.out or _free_folder(name, source))
     _say(options, f"reading {' '.join(source.paths)}")
@@ -27,49 +33,75 @@ def fit_verb(options: argparse.Namespace, rest: list[str]) -> Result:
         f"{len(data.test)} to test. {data.how}",
     )
     trackers = _trackers(options.track, folder)
-    fitted = fit(
-        recipe,
-        data,
-        out=folder,
-        resume=options.resume is not None,
-        force=options.force,
-        source=source.settings(),
-        checkpoint_every=options.checkpoint_every,
-        quiet=options.quiet or options.json,
-        trackers=trackers,
-        seed=seed,
-    )
-    for tracker in trackers:
-        tracker.close()
+    try:
+        fitted = fit(
+            recipe,
+            data,
+            out=folder,
+            resume=options.resume is not None,
+            force=options.force,
+            source=source.settings(),
+            checkpoint_every=options.checkpoint_every,
+            quiet=options.quiet or options.json,
+            trackers=trackers,
+            seed=seed,
+        )
+    finally:
+        for tracker in trackers:
+            tracker.close()
     result = dict(fitted.result)
     if not options.no_report:
         result["report"] = str(write_run_report(fitted))
     return result, _fit_text(result)
 
 
-def _what_to_fit(
-    options: argparse.Namespace, rest: list[str]
-) -> tuple[str, dict[str, Any], Source, int]:
-    """Recipe, its options, data and seed: from the arguments, over those of an earlier run."""
-    before: Mapping[str, Any] = {}
-    file = options.from_file
+def _settings_before(options: argparse.Namespace) -> Mapping[str, Any]:
+    """The settings of the run that is to go on or to be repeated, if any."""
     if options.resume is not None:
-        file = str(Path(options.resume) / "run.toml")
-    if file is not None:
-        before = _read_settings(Path(file))
-    name = options.recipe or before.get("recipe")
+        return _read_settings(Path(options.resume) / "run.toml")
+    return {} if options.from_file is None else _read_settings(Path(options.from_file))
+
+
+def _recipe_name(options: argparse.Namespace, before: Mapping[str, Any]) -> str:
+    # beside an earlier run's settings the recipe may be left out, and the first word be data
+    if options.recipe in RECIPES or "recipe" not in before:
+        name = options.recipe
+    else:
+        name = before["recipe"]
     if name is None:
         raise ValueError(
             "no recipe was named; say, for example: unweave fit vae digits (all of them: "
             "unweave recipes)."
         )
+    return name
+
+
+def _read_again(
+    arguments: list[str], name: str, parser: argparse.ArgumentParser
+) -> argparse.Namespace:
+    """All arguments, now that the recipe is known and its own options with it."""
+    own = fit_parser(parser)
+    add_options(own, name)
+    words = arguments[arguments.index("fit") + 1 :]
+    options = own.parse_intermixed_args(words)
+    if options.recipe is not None and options.recipe != name:
+        options.data.insert(0, options.recipe)
+    return options
+
+
+def _what_to_fit(
+    options: argparse.Namespace, name: str, before: Mapping[str, Any]
+) -> tuple[dict[str, Any], Source, int]:
+    """The recipe's options, data and seed: from the arguments, over those of an earlier run."""
+    if options.resume is not None and options.out is not None:
+        raise ValueError("--resume goes on in the run's own folder; leave --out out.")
     given = dict(before.get("options", {})) if before.get("recipe", name) == name else {}
-    given |= parse_options(name, rest)
+    given |= given_options(name, options)
     settings = dict(before.get("data", {})) | given_source(options)
     if "paths" not in settings:
         settings["paths"] = []
     seed = options.seed if options.seed is not None else int(before.get("seed", 0))
-    return name, given, Source.from_settings(settings), seed
+    return given, Source.from_settings(settings), seed
 
 
 def _read_settings(path: Path) -> Mapping[str, Any]:
@@ -132,11 +164,16 @@ def _fit_text(result: Mapping[str, Any]) -> str:
 
 
 def fit_help(options: argparse.Namespace, parser: argparse.ArgumentParser) -> str:
-    verbs = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
-    common = verbs.choices["fit"].format_help()
+    common = fit_parser(parser).format_help()
     if options.recipe is None:
         return common + "\nThe recipe's own options: unweave fit RECIPE --help\n"
     return common + "\n" + options_of(options.recipe)
+
+
+def fit_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """The parser of the verb among those of the command line."""
+    verbs = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    return verbs.choices["fit"]
 
 
 def _say(options: argparse.Namespace, sentence: str) -> None:

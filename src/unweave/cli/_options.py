@@ -4,18 +4,13 @@ import argparse
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from .._noise import AbstractNoise
 from ..recipes import NOISES, RECIPES
 from ..train import Recipe
 from ._output import Result
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ValueError(f"{message} (see: {self.prog} --help)")
 
 
 def make_recipe(name: str, options: Mapping[str, Any]) -> Recipe:
@@ -35,15 +30,42 @@ def make_recipe(name: str, options: Mapping[str, Any]) -> Recipe:
     return function(**given)
 
 
-def parse_options(name: str, arguments: Sequence[str]) -> dict[str, Any]:
-    """The recipe's options among the arguments that the common ones left over."""
-    parsed = _parser_for(name).parse_args(list(arguments))
-    return {key: value for key, value in vars(parsed).items() if value is not None}
+def add_options(parser: argparse.ArgumentParser, name: str) -> None:
+    """Gives the parser an option for every argument of the recipe called `name`."""
+    function = _function(name)
+    kinds = typing.get_type_hints(function)
+    group = parser.add_argument_group(f"options of {name}")
+    for key, parameter in _parameters(function).items():
+        default = _plain(parameter.default)
+        help = "chosen by the data" if default is None else f"default {default}"
+        flags = [f"--{_flag(key)}"]
+        kind = _without_none(kinds[key])
+        if kind is bool:
+            action = argparse.BooleanOptionalAction
+            group.add_argument(*flags, dest=key, action=action, default=None, help=help)
+        elif kind is AbstractNoise:
+            group.add_argument(*flags, dest=key, choices=tuple(NOISES), help=help)
+        else:
+            read = _whole_numbers if typing.get_origin(kind) is tuple else kind
+            group.add_argument(*flags, dest=key, type=read, help=help, metavar="")
+
+
+def given_options(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    """The recipe's options that were given on the command line."""
+    every = {key: getattr(options, key) for key in _parameters(_function(name))}
+    return {key: value for key, value in every.items() if value is not None}
 
 
 def options_of(name: str) -> str:
     """The help text of a recipe's own options."""
-    return _parser_for(name).format_help()
+    parser = argparse.ArgumentParser(
+        prog=f"unweave fit {name}",
+        usage=argparse.SUPPRESS,
+        description=" ".join((inspect.getdoc(_function(name)) or "").split()),
+        add_help=False,
+    )
+    add_options(parser, name)
+    return parser.format_help()
 
 
 def describe_recipes() -> Result:
@@ -68,33 +90,6 @@ def _parameters(function: Callable[..., Recipe]) -> Mapping[str, inspect.Paramet
     return inspect.signature(function).parameters
 
 
-def _parser_for(name: str) -> argparse.ArgumentParser:
-    function = _function(name)
-    kinds = typing.get_type_hints(function)
-    parser = _Parser(
-        prog=f"unweave fit {name}",
-        usage=argparse.SUPPRESS,
-        description=" ".join((inspect.getdoc(function) or "").split()),
-        add_help=False,
-        allow_abbrev=False,
-    )
-    group = parser.add_argument_group(f"options of {name}")
-    for key, parameter in _parameters(function).items():
-        default = _plain(parameter.default)
-        help = "chosen by the data" if default is None else f"default {default}"
-        flags = [f"--{_flag(key)}"]
-        kind = _without_none(kinds[key])
-        if kind is bool:
-            action = argparse.BooleanOptionalAction
-            group.add_argument(*flags, dest=key, action=action, default=None, help=help)
-        elif kind is AbstractNoise:
-            group.add_argument(*flags, dest=key, choices=tuple(NOISES), help=help)
-        else:
-            read = _whole_numbers if typing.get_origin(kind) is tuple else kind
-            group.add_argument(*flags, dest=key, type=read, help=help, metavar="")
-    return parser
-
-
 def _without_none(kind: Any) -> Any:
     if isinstance(kind, types.UnionType):
         return next(k for k in typing.get_args(kind) if k is not types.NoneType)
@@ -102,7 +97,12 @@ def _without_none(kind: Any) -> Any:
 
 
 def _whole_numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(",") if part)
+    try:
+        return tuple(int(part) for part in text.split(",") if part)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is no list of whole numbers, such as 256,256"
+        ) from None
 
 
 def _flag(name: str) -> str:

@@ -69,7 +69,7 @@ def _dispatch(arguments: list[str]) -> int:
         )
     from . import _verbs  # not before it is known that something is to be computed
 
-    return _verbs.run(options, rest, parser)
+    return _verbs.run(options, arguments, parser)
 
 
 def _complain(sentence: str, as_json: bool) -> None:
@@ -149,7 +149,7 @@ def _data_options(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--step", type=int, help="windows: samples between two starts (length)")
     data.add_argument("--transform", help="windows: level, log-return or z-score")
     data.add_argument("--same-patient", metavar="A,B", action="append",
-                      help="records that share a patient, where their headers do not say it")  # fmt: skip
+                      help="records of one patient, where headers do not say it")  # fmt: skip
     data.add_argument("--split", help="group, time or random (group where there are several)")
     data.add_argument("--test", type=float, help="the share held out for the test (0.2)")
     data.add_argument("--validation", type=float, help="the share for early stopping (0.1)")
@@ -176,7 +176,7 @@ def _run_verb(verbs, name: str, help: str, *, output: str) -> argparse.ArgumentP
 
 def _sample_parser(verbs) -> None:
     parser = _run_verb(verbs, "sample", "draw from a fitted model, in the data's units",
-                       output=".csv, .parquet, .npy or .npz (default: RUN/samples.csv)")  # fmt: skip
+                       output="a table or array (default: RUN/samples.csv)")  # fmt: skip
     parser.add_argument("-n", type=int, default=100, help="how many (100)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--no-noise", action="store_true", help="without observation noise")

@@ -20,14 +20,14 @@ from ._options import describe_recipes
 from ._output import Result, check_free, print_result, write_codes, write_observations
 
 
-def run(options: argparse.Namespace, rest: list[str], parser: argparse.ArgumentParser) -> int:
+def run(options: argparse.Namespace, arguments: list[str], parser: argparse.ArgumentParser) -> int:
     """Runs the verb that was asked for and prints its result."""
     use_compilation_cache()
     if options.verb == "fit" and options.help:
         print(fit_help(options, parser))
         return 0
     if options.verb == "fit":
-        result, text = fit_verb(options, rest)
+        result, text = fit_verb(options, arguments, parser)
     else:
         result, text = _VERBS[options.verb](options)
     print_result(result, text, as_json=options.json)
@@ -139,6 +139,8 @@ def _interpolate(options: argparse.Namespace) -> Result:
 
 def _reconstruct(options: argparse.Namespace) -> Result:
     fitted = load_run(options.run)
+    if options.n < 1:
+        raise ValueError(f"{options.n} reconstructions were asked for; give -n at least 1.")
     path = _output(options, fitted, "reconstructions.svg")
     x = fitted.examples[: options.n]
     figure = plots.reconstructions(x, show.reconstruct(fitted.model, x), fitted.schema)

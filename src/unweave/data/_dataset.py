@@ -112,6 +112,12 @@ class Dataset:
         }  # fmt: skip
         return replace(self, **parts)
 
+    def thinned(self, most: int) -> "Dataset":
+        """At most `most` observations, evenly spread over all."""
+        if len(self) <= most:
+            return self
+        return self.take(np.linspace(0, len(self) - 1, most).round().astype(int))
+
 
 def dataset(
     observations: np.ndarray,

@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 
+from .._files import write_whole
+
 INK = "#24292f"
 MUTED = "#6e7781"
 FAINT = "#a3acb6"
@@ -103,7 +105,7 @@ def save(figure: Figure, path: Path | str) -> Path:
     out = io.StringIO() if kind == "svg" else io.BytesIO()
     _write(figure, out, kind, "white")
     value = out.getvalue()
-    path.write_bytes(value.encode() if isinstance(value, str) else value)
+    write_whole(path, [value.encode() if isinstance(value, str) else value])
     return path
 
 

@@ -4,8 +4,6 @@ import base64
 import hashlib
 import json
 import math
-import os
-import tempfile
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from .._files import write_whole
 from ._content import Measure, ReportContent
 from ._figures import figures, is_image, sliders
 from ._words import count, duration, kind_of_density, noun, number, percent, sentence, verdict
@@ -26,17 +25,7 @@ def write_report(where: Path | str, content: ReportContent) -> Path:
     where = Path(where)
     path = where if where.suffix.lower() in (".html", ".htm") else where / "report.html"
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".report-", suffix=".html")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(render(content))
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    write_whole(path, [render(content).encode()])
     return path
 
 

@@ -4,7 +4,6 @@ from ._folder import RunFolder as RunFolder
 from ._folder import RunFolderError as RunFolderError
 from ._folder import as_toml as as_toml
 from ._folder import fingerprint as fingerprint
-from ._folder import write_text as write_text
 from ._loop import Interrupted as Interrupted
 from ._loop import Progress as Progress
 from ._loop import Row as Row

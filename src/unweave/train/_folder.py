@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-import os
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import tomli_w
 
+from .._files import sweep, write_whole
 from .._save import load_leaves, save_leaves
 from ..data import Dataset
 from ._loop import Progress, Row
@@ -56,8 +57,8 @@ class RunFolder:
         """A few held-out observations, for figures."""
         return self.path / "examples.safetensors"
 
-    def create(self, *, force: bool) -> None:
-        """Makes the folder; one that holds a run is refused without `force`."""
+    def check_free(self, *, force: bool) -> None:
+        """Refuses a file, and without `force` a folder that holds a run."""
         if self.settings_file.exists() and not force:
             raise RunFolderError(
                 f"{self.path} already holds a run; go on with it by --resume {self.path}, choose "
@@ -65,6 +66,10 @@ class RunFolder:
             )
         if self.path.exists() and not self.path.is_dir():
             raise RunFolderError(f"{self.path} is a file; a run needs a folder of its own.")
+
+    def create(self, *, force: bool) -> None:
+        """Makes the folder; one that holds a run is refused without `force`."""
+        self.check_free(force=force)
         self.path.mkdir(parents=True, exist_ok=True)
         for file in (
             self.settings_file, self.model_file, self.checkpoint_file, self.metrics_file,
@@ -72,9 +77,17 @@ class RunFolder:
         ):  # fmt: skip
             file.unlink(missing_ok=True)
 
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        """`result.json`."""
+        write_whole(self.result_file, [(json.dumps(result, indent=1) + "\n").encode()])
+
+    def sweep(self) -> None:
+        """Removes what a killed writer left unfinished."""
+        sweep(self.path)
+
     def write_settings(self, settings: dict[str, Any]) -> None:
         """`run.toml`, without the settings that are None."""
-        write_text(self.settings_file, tomli_w.dumps(_without_none(settings)))
+        write_whole(self.settings_file, [tomli_w.dumps(_without_none(settings)).encode()])
 
     def read_settings(self) -> dict[str, Any]:
         """What `write_settings` wrote."""
@@ -89,7 +102,7 @@ class RunFolder:
 
     def write_rows(self, rows: list[Row]) -> None:
         """The log, whole."""
-        write_text(self.metrics_file, "".join(json.dumps(row) + "\n" for row in rows))
+        write_whole(self.metrics_file, [(json.dumps(row) + "\n").encode() for row in rows])
 
     def add_row(self, row: Row) -> None:
         """One more row of the log."""
@@ -138,19 +151,6 @@ def as_toml(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings as `run.toml` gives them back: without those that are None, lists for
     tuples."""
     return tomllib.loads(tomli_w.dumps(_without_none(settings)))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a file whole: under another name, flushed to the disk, then moved into place."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _without_none(settings: dict[str, Any]) -> dict[str, Any]:

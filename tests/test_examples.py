@@ -1,0 +1,97 @@
+"""Each example at toy size, as a user runs it, and what it prints."""
+
+import os
+import re
+import subprocess
+import sys
+
+import jax
+import pytest
+
+from conftest import DATA, ROOT
+
+EXAMPLES = ROOT / "examples"
+
+
+def run(name, folder, *arguments):
+    environment = {
+        **os.environ,
+        "UNWEAVE_TOY": "1",
+        "JAX_COMPILATION_CACHE_DIR": str(jax.config.jax_compilation_cache_dir),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.3",
+    }
+    ran = subprocess.run(
+        [sys.executable, str(EXAMPLES / name), *arguments],
+        cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+def test_all_examples_are_here_and_short():
+    names = {file.name for file in EXAMPLES.glob("*.py")}
+    here = {"digits.py", "heartbeat_factors.py", "prices.py", "ptb_traversal.py"}
+    assert names == here | {"your_own_model.py"}
+    for file in EXAMPLES.glob("*.py"):
+        assert 60 <= len(file.read_text().splitlines()) <= 200
+
+
+def test_your_own_model(tmp_path):
+    text = run("your_own_model.py", tmp_path)
+    assert re.search(r"Oscillation \(sampler, decoder\): (\d+) of \1 checks passed", text)
+    true, found = map(float, re.search(r"frequency +true +(\S+) +found +(\S+) Hz", text).groups())
+    assert found == pytest.approx(true, rel=0.05)
+    left = float(re.search(r"left over: (\S+) mm", text)[1])
+    assert 0.3 < left < 0.7  # the noise it was given is 0.5
+    assert "40 of 120 samples are missing" in text
+    assert (tmp_path / "oscillation.svg").stat().st_size > 1000
+
+
+def test_heartbeat_factors(tmp_path):
+    text = run("heartbeat_factors.py", tmp_path)
+    assert len(re.findall(r"^z\d+ +\d+\.\d\d +\S+.*\(r [+-]\d", text, re.M)) == 10
+    # even a small model finds how long a beat lasts
+    rate = max(abs(float(r)) for r in re.findall(r"heart rate \(1/min\) \(r ([+-]\d\.\d+)\)", text))
+    assert rate > 0.8
+    chance = float(re.search(r"unrelated numbers would reach \|r\| (\S+)", text)[1])
+    assert chance < rate
+
+
+def test_prices(tmp_path):
+    text = run("prices.py", tmp_path)
+    assert "1 longer gaps break the windows" in text
+    start = float(re.search(r"samples start from (\S+), the last price", text)[1])
+    low, middle, high = map(
+        float, re.search(r"5 % (\S+), median (\S+), 95 % (\S+)", text).groups()
+    )
+    assert low < middle < high
+    assert 0.7 * start < middle < 1.4 * start
+    assert (tmp_path / "prices.svg").exists()
+
+
+def test_prices_of_ones_own(tmp_path):
+    rows = "\n".join(f"{60 * i},{100 + i % 7}" for i in range(800))
+    (tmp_path / "own.csv").write_text(f"when,paid\n{rows}\n")
+    text = run("prices.py", tmp_path, "own.csv", "paid", "when", "16")
+    assert re.match(r"\d+ windows of 16 rows", text)
+
+
+def test_digits(tmp_path):
+    text = run("digits.py", tmp_path)
+    assert re.search(r"^vae +\S+ +\S+ nats \(bound\)$", text, re.M)
+    assert re.search(r"^autoencoder +\S+ +needs density$", text, re.M)
+    assert re.search(r"^pca +0\.\d+ +\S+ nats \(exact\)$", text, re.M)
+    assert re.search(r"^gaussian-mixture +needs encoder +\S+ nats \(exact\)$", text, re.M)
+    assert len(re.findall(r"^  row \d+, a \d: \S+ nats$", text, re.M)) == 3
+
+
+def test_ptb_traversal(tmp_path):
+    if not (DATA / "ecg_ptb").is_dir():
+        pytest.skip("the recordings in ../shared/data/ecg_ptb are not there")
+    text = run("ptb_traversal.py", tmp_path)
+    assert len(re.findall(r"^z\d: \S+ nats; changes most at [+-]\d+ ms, by \S+ mV$", text, re.M)) == 3
+    assert (tmp_path / "traversal.svg").exists()
+
+
+def test_ptb_traversal_without_recordings(tmp_path):
+    assert "skipped: there are no recordings" in run("ptb_traversal.py", tmp_path, "nowhere")
