@@ -56,7 +56,9 @@ def main() -> None:
     kl = np.asarray(result["kl_per_latent"])
     for i in np.argsort(-kl):
         when, much = largest_change(walks[i], run.schema)
-        print(f"z{i + 1}: {kl[i]:.2f} nats; changes most at {1000 * when:+.0f} ms, by {much:.2f} mV")
+        print(
+            f"z{i + 1}: {kl[i]:.2f} nats; changes most at {1000 * when:+.0f} ms, by {much:.2f} mV"
+        )
     figure = uw.plots.traversal(walks, run.schema, names=run.model.latents.names, activity=kl)
     print(f"the figure: {uw.plots.save(figure, 'traversal.svg')}")
 

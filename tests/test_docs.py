@@ -2,10 +2,12 @@
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
 
+import jax
 import pytest
 
 import unweave as uw
@@ -93,9 +95,11 @@ def test_examples_of_extending_run(tmp_path):
     blocks = code(page("extending.md"))
     assert len(blocks) == 4
     program = "\n\n".join(blocks)
+    cache = {"JAX_COMPILATION_CACHE_DIR": str(jax.config.jax_compilation_cache_dir)}
     ran = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+        [sys.executable, "-c", program],
+        cwd=tmp_path, env=os.environ | cache, capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     lines = ran.stdout.splitlines()
     assert re.fullmatch(r"Pulse \(sampler, decoder\): (\d+) of \1 checks passed", lines[0])

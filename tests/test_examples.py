@@ -61,9 +61,7 @@ def test_prices(tmp_path):
     text = run("prices.py", tmp_path)
     assert "1 longer gaps break the windows" in text
     start = float(re.search(r"samples start from (\S+), the last price", text)[1])
-    low, middle, high = map(
-        float, re.search(r"5 % (\S+), median (\S+), 95 % (\S+)", text).groups()
-    )
+    low, middle, high = map(float, re.search(r"5 % (\S+), median (\S+), 95 % (\S+)", text).groups())
     assert low < middle < high
     assert 0.7 * start < middle < 1.4 * start
     assert (tmp_path / "prices.svg").exists()
@@ -89,7 +87,9 @@ def test_ptb_traversal(tmp_path):
     if not (DATA / "ecg_ptb").is_dir():
         pytest.skip("the recordings in ../shared/data/ecg_ptb are not there")
     text = run("ptb_traversal.py", tmp_path)
-    assert len(re.findall(r"^z\d: \S+ nats; changes most at [+-]\d+ ms, by \S+ mV$", text, re.M)) == 3
+    assert (
+        len(re.findall(r"^z\d: \S+ nats; changes most at [+-]\d+ ms, by \S+ mV$", text, re.M)) == 3
+    )
     assert (tmp_path / "traversal.svg").exists()
 
 

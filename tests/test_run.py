@@ -130,7 +130,7 @@ def test_settings_come_back(whole):
         "latents": 2, "epochs": 4, "batch": 4, "learning_rate": 1e-3, "patience": 20,
         "widths": [16],
     }  # fmt: skip
-    assert vae(**settings["options"]).plan.epochs == 4
+    assert vae(**{**settings["options"], "widths": (16,)}).options == recipe("vae").options
 
 
 def test_a_closed_form_has_a_folder_too(tmp_path):

@@ -280,6 +280,7 @@ def _result(
     recipe: Recipe, model: eqx.Module, data: Split, trained: Trained, seed: int, seconds: float
 ) -> dict[str, Any]:
     summary = summarise(model, data.test)
+    seen = summarise(model, data.train.thinned(_ENOUGH))
     latents = model.latents if isinstance(model, AbstractDecoder) else None
     size = latents.size if latents is not None else recipe.options.get("latents")
     return {
@@ -294,9 +295,7 @@ def _result(
         "seconds": round(seconds, 3),
         "stopped": trained.stopped,
         "explained_variance": summary.explained_variance,
-        "explained_variance_train": summarise(
-            model, data.train.thinned(_ENOUGH)
-        ).explained_variance,
+        "explained_variance_train": seen.explained_variance,
         "baselines": baselines(data, size or 1),
         "log_density": summary.log_density,
         "density_kind": summary.density_kind,
