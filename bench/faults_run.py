@@ -38,10 +38,10 @@ REACH = 1.5
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs, kills, resumes, compares."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Kills runs, resumes them, compares.")
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--jobs", type=int, default=2, help="how many at a time")
-    parser.add_argument("--epochs", type=int, default=200)
+    parser.add_argument("--epochs", type=int, default=400)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     settings = [*ARGUMENTS, "--epochs", str(options.epochs), "--patience", str(options.epochs)]

@@ -33,8 +33,12 @@ def main() -> None:
                 rows.append(row(leads, recipe.name, latents, over(recipe, split, options.seeds)))
         recipe = uw.beta_vae(latents=10, learning_rate=5e-4, capacity=25.0, epochs=50)
         rows.append(row(leads, "beta-vae, C = 25", 10, over(recipe, split, options.seeds)))
-        rows.append(row(leads, "each record's mean beat", 0, [{"explained_variance": means(split)}]))
-    print(f"{len(split.train)} beats train, {len(split.validation)} validate, {len(split.test)} test")
+        rows.append(
+            row(leads, "each record's mean beat", 0, [{"explained_variance": means(split)}])
+        )
+    print(
+        f"{len(split.train)} beats train, {len(split.validation)} validate, {len(split.test)} test"
+    )
     print("| leads | model | latents | explained variance | spread | seeds | KL, nats | seconds |")
     print("|---|---|---|---|---|---|---|---|")
     for r in rows:

@@ -54,11 +54,12 @@ def main() -> None:
         f"{run.result['explained_variance']:.4f} of the variance of {len(data.test)} held-out "
         f"beats is explained (PCA with as many latents: {run.result['baselines']['pca']:.4f})"
     )
+    assert data.test.factors is not None
     codes = uw.codes(run.model, data.test.observations)
     r = correlations(codes, data.test.factors)
     print_table(r, np.asarray(run.result["kl_per_latent"]), data.test.factor_names)
     print_lost(r, data.test.factor_names)
-    print(f"unrelated numbers would reach |r| {chance(*codes.shape, r.shape[1]):.2f}")
+    print(f"unrelated numbers would reach |r| {chance(len(codes), *r.shape):.2f}")
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def test_heartbeat_factors(tmp_path):
 
 def test_prices(tmp_path):
     text = run("prices.py", tmp_path)
-    assert "1 longer gaps break the windows" in text
+    assert "1 longer gap breaks the windows" in text
     start = float(re.search(r"samples start from (\S+), the last price", text)[1])
     low, middle, high = map(float, re.search(r"5 % (\S+), median (\S+), 95 % (\S+)", text).groups())
     assert low < middle < high

@@ -72,7 +72,9 @@ def whole(tmp_path_factory):
 def test_stopped_by_a_signal_and_resumed(name, stops, whole, tmp_path):
     before = signal.getsignal(signal.SIGTERM)
     for number, epochs in enumerate(stops):
-        with pytest.raises(Interrupted, match="stopped in epoch"):
+        with pytest.raises(
+            Interrupted, match=r"stopped in epoch .*; go on with it by: unweave fit --resume"
+        ):
             fit(
                 recipe(name), small_beats(), out=tmp_path, resume=number > 0, quiet=True,
                 trackers=(Signal(epochs),),

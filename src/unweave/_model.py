@@ -81,8 +81,8 @@ class AbstractDensity(eqx.Module):
     ) -> Scalar:
         r"""$\log p(x)$ in nats, over the observed (not NaN) entries, in the units of `x`.
 
-        Where the value is a Monte Carlo estimate, `key` draws it; without one the draws follow
-        from `x`, so that the same `x` gives the same number.
+        Where the value is a Monte Carlo estimate, `key` draws it; without one they are
+        fixed, so that the same `x` gives the same number.
         """
 
 

@@ -92,7 +92,7 @@ def split_source(source: Source, observations: Dataset, *, seed: int = 0) -> Spl
         return data.split_by_time(observations, **shares, gap=source.gap)
     if source.split == "random":
         return data.split_at_random(observations, **shares, seed=seed)
-    return data.split(observations, **shares, seed=seed)
+    return data.split(observations, **shares, gap=source.gap, seed=seed)
 
 
 def read_source(source: Source) -> Dataset:
@@ -125,7 +125,12 @@ def read_source(source: Source) -> Dataset:
 
 def _unnamed_patients(signals: tuple[Signal, ...]) -> tuple[str, ...]:
     """A note where records may share a patient without anyone knowing."""
-    unnamed = [signal.record for signal in signals if signal.group == signal.record]
+    groups = [signal.group for signal in signals]
+    unnamed = [
+        signal.record
+        for signal in signals
+        if signal.group == signal.record and groups.count(signal.group) == 1
+    ]
     if len(signals) < 2 or not unnamed:
         return ()
     return (

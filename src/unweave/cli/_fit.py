@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from ..recipes import RECIPES
-from ..report import write_run_report
 from ..run import fit
 from ..sources import Source, open_source
 from ..track import AbstractTracker, MLflow, TensorBoard
@@ -51,6 +50,8 @@ def fit_verb(
             tracker.close()
     result = dict(fitted.result)
     if not options.no_report:
+        from ..report import write_run_report  # Matplotlib is only loaded to draw
+
         result["report"] = str(write_run_report(fitted))
     return result, _fit_text(result)
 

@@ -214,3 +214,4 @@ def _report_parser(verbs) -> None:
     parser = _verb(verbs, "report", "write the page of a run: one self-contained HTML file")
     parser.add_argument("run", help="a run folder")
     parser.add_argument("-o", "--output", metavar="FILE", help="default: RUN/report.html")
+    parser.add_argument("--force", action="store_true", help="replace FILE")

@@ -8,10 +8,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from .. import plots, show
+from .. import show
 from .._model import require
 from ..data import restore
-from ..report import write_run_report
 from ..run import Run, load_run
 from ..sources import Source, read_source, split_source
 from ._cache import use_compilation_cache
@@ -103,6 +102,8 @@ def _sample(options: argparse.Namespace) -> Result:
 
 
 def _traverse(options: argparse.Namespace) -> Result:
+    from .. import plots  # Matplotlib is only loaded where something is drawn
+
     fitted = load_run(options.run)
     path = _output(options, fitted, "traversal.svg")
     x = show.traverse(fitted.model, steps=options.steps, low=options.low, high=options.high)
@@ -121,6 +122,8 @@ def _traverse(options: argparse.Namespace) -> Result:
 
 
 def _interpolate(options: argparse.Namespace) -> Result:
+    from .. import plots  # Matplotlib is only loaded where something is drawn
+
     fitted = load_run(options.run)
     require(fitted.model, "encoder", "decoder", tool="interpolate")
     path = _output(options, fitted, "interpolation.svg")
@@ -138,6 +141,8 @@ def _interpolate(options: argparse.Namespace) -> Result:
 
 
 def _reconstruct(options: argparse.Namespace) -> Result:
+    from .. import plots  # Matplotlib is only loaded where something is drawn
+
     fitted = load_run(options.run)
     if options.n < 1:
         raise ValueError(f"{options.n} reconstructions were asked for; give -n at least 1.")
@@ -168,8 +173,10 @@ def _encode(options: argparse.Namespace) -> Result:
 
 
 def _report(options: argparse.Namespace) -> Result:
+    from ..report import write_run_report
+
     fitted = load_run(options.run)
-    path = write_run_report(fitted, output=options.output)
+    path = write_run_report(fitted, output=_output(options, fitted, "report.html"))
     return {"run": str(fitted.folder), "output": str(path)}, f"report: {path}"
 
 

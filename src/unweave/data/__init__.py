@@ -1,41 +1,9 @@
-"""Signals and datasets: reading, cutting, splitting, scaling, and worlds with known factors."""
+"""Signals and datasets: reading, cutting, splitting, scaling, and worlds with known factors.
 
-from ._beats import beats as beats
-from ._convert import from_pandas as from_pandas
-from ._convert import from_xarray as from_xarray
-from ._convert import to_pandas as to_pandas
-from ._convert import to_xarray as to_xarray
-from ._dataset import Dataset as Dataset
-from ._dataset import Signal as Signal
-from ._dataset import Split as Split
-from ._dataset import dataset as dataset
-from ._dataset import same_group as same_group
-from ._guard import DataError as DataError
-from ._heart import FACTORS as FACTORS
-from ._heart import Factor as Factor
-from ._heart import beat_shapes as beat_shapes
-from ._heart import heartbeat_signals as heartbeat_signals
-from ._heart import heartbeats as heartbeats
-from ._heart import typical_factors as typical_factors
-from ._read import guess_kind as guess_kind
-from ._read import read_rows as read_rows
-from ._read import read_signals as read_signals
-from ._scale import Scale as Scale
-from ._split import split as split
-from ._split import split_at_random as split_at_random
-from ._split import split_by_group as split_by_group
-from ._split import split_by_time as split_by_time
-from ._transform import LEVEL as LEVEL
-from ._transform import LOG_RETURN as LOG_RETURN
-from ._transform import TRANSFORMS as TRANSFORMS
-from ._transform import Z_SCORE as Z_SCORE
-from ._transform import AbstractTransform as AbstractTransform
-from ._transform import Level as Level
-from ._transform import LogReturn as LogReturn
-from ._transform import ZScore as ZScore
-from ._transform import restore as restore
-from ._transform import schema_for as schema_for
-from ._windows import series as series
-from ._windows import windows as windows
-from ._worlds import digits as digits
-from ._worlds import hare_lynx as hare_lynx
+The names are in `__init__.pyi` and imported when first asked for: a network needs no pandas, and
+a table no filters.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

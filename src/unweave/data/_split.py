@@ -11,12 +11,19 @@ from ._dataset import Dataset, Split
 _ENOUGH = 5
 
 
-def split(data: Dataset, *, test: float = 0.2, validation: float = 0.1, seed: int = 0) -> Split:
+def split(
+    data: Dataset,
+    *,
+    test: float = 0.2,
+    validation: float = 0.1,
+    gap: float | None = None,
+    seed: int = 0,
+) -> Split:
     """The default: by group, by time or at random, whichever keeps the parts apart.
 
     By group where there are three groups or more and some have several observations; otherwise
     by time where records have several windows; at random where each observation is its own
-    record and group. A fifth of the data tests, and a tenth validates.
+    record and group. `gap` is `split_by_time`'s.
 
     **Raises:** `ValueError` where that leaves a part empty.
     """
@@ -24,12 +31,10 @@ def split(data: Dataset, *, test: float = 0.2, validation: float = 0.1, seed: in
     if 3 <= groups < len(data):
         return split_by_group(data, test=test, validation=validation, seed=seed)
     if _has_several(data.records):
-        return split_by_time(data)
-    return (
-        split_by_group(data, test=test, validation=validation, seed=seed)
-        if groups == 2
-        else split_at_random(data, seed=seed)
-    )
+        return split_by_time(data, test=test, validation=validation, gap=gap)
+    if groups == 2:
+        return split_by_group(data, test=test, validation=validation, seed=seed)
+    return split_at_random(data, test=test, validation=validation, seed=seed)
 
 
 def split_by_group(
@@ -90,7 +95,7 @@ def split_by_time(
     parts = [_in_time(data.spans, rows, test, validation, gap) for rows in _by_record(data.records)]
     train, check, tests = (np.concatenate(rows) for rows in zip(*parts, strict=True))
     how = (
-        f"By time in each of {len(parts)} records: the first part trains, the next validates, "
+        f"By time in {_each(len(parts))}: the first part trains, the next validates, "
         f"the last tests, with a gap of {gap:g}{_unit(data)} between them."
     )
     return _parts(data, train, check, tests, how)
@@ -235,3 +240,7 @@ def _list(names: Sequence[str] | np.ndarray) -> str:
 
 def _unit(data: Dataset) -> str:
     return f" {data.schema.time_unit}" if data.schema.time_unit else ""
+
+
+def _each(records: int) -> str:
+    return "the record" if records == 1 else f"each of {records} records"

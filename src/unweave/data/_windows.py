@@ -144,5 +144,6 @@ def _notes(
         how = "carry the last value on" if transform.carries else "are not observed"
         notes.append(f"{bridged} missing samples in gaps of up to {max_gap} steps {how}.")
     if breaks:
-        notes.append(f"{breaks} longer gaps break the windows.")
+        longer = "1 longer gap breaks" if breaks == 1 else f"{breaks} longer gaps break"
+        notes.append(f"{longer} the windows.")
     return tuple(notes)

@@ -2,4 +2,5 @@
 
 from ._summary import Summary as Summary
 from ._summary import explained_variance as explained_variance
+from ._summary import reconstruction_score as reconstruction_score
 from ._summary import summarise as summarise

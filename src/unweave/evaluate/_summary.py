@@ -3,7 +3,9 @@ r"""What a fitted model is worth on observations that it has not seen."""
 from dataclasses import dataclass
 
 import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from .._many import many, real
 from .._model import AbstractDecoder, AbstractDensity, AbstractEncoder, AbstractPosterior
@@ -38,15 +40,12 @@ class Summary:
 def summarise(model: eqx.Module, data: Dataset) -> Summary:
     """The `Summary` of `model` on `data`, each measure where the model can be asked for it."""
     x = real(data.observations)
-    explained = log_density = kind = kl = active = None
+    explained = reconstruction_score(model, data)
+    log_density = kind = kl = active = None
     if isinstance(model, AbstractEncoder):
-        codes = many(model.encode, x)
-        active = tuple((codes.var(0) > _ACTIVE).tolist())
-        if isinstance(model, AbstractDecoder):
-            shared = len(set(data.schema.units)) == 1
-            explained = explained_variance(x, many(model.decode, codes), pool_channels=shared)
+        active = tuple((many(model.encode, x).var(0) > _ACTIVE).tolist())
     if isinstance(model, AbstractPosterior):
-        mean, log_std = (many(_Moment(model, i), x) for i in (0, 1))
+        mean, log_std = np.moveaxis(many(_Moments(model), x), 1, 0)
         divergence = 0.5 * (mean**2 + np.exp(2 * log_std) - 1) - log_std
         kl = tuple(divergence.mean(0).tolist())
     if isinstance(model, AbstractDensity):
@@ -55,12 +54,20 @@ def summarise(model: eqx.Module, data: Dataset) -> Summary:
     return Summary(explained, log_density, kind, kl, active)
 
 
-class _Moment(eqx.Module):
+class _Moments(eqx.Module):
     model: AbstractPosterior
-    which: int = eqx.field(static=True)
 
-    def __call__(self, x):
-        return self.model.posterior(x)[self.which]
+    def __call__(self, x: Array) -> Float[Array, "2 latent"]:
+        return jnp.stack(self.model.posterior(x))
+
+
+def reconstruction_score(model: eqx.Module, data: Dataset) -> float | None:
+    """The explained variance of `data` by `model`; None if it cannot encode and decode."""
+    if not (isinstance(model, AbstractEncoder) and isinstance(model, AbstractDecoder)):
+        return None
+    x = real(data.observations)
+    shared = len(set(data.schema.units)) == 1
+    return explained_variance(x, many(model.decode, many(model.encode, x)), pool_channels=shared)
 
 
 def explained_variance(x: np.ndarray, x_hat: np.ndarray, *, pool_channels: bool = True) -> float:

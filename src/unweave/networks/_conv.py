@@ -12,6 +12,7 @@ and reverse differentiation both work.
 """
 
 import math
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -159,6 +160,7 @@ def _check(*, padding: int, **sizes: int) -> None:
         raise ValueError(f"padding of a convolution is {padding}; it must be at least 0.")
 
 
+@partial(jax.jit, static_argnames=("shape", "fan_in"))
 def _draw(key: PRNGKeyArray, shape: tuple[int, ...], *, fan_in: int) -> tuple[Array, Array]:
     """A weight of this shape and a bias for its first axis, uniform within 1 / √fan_in."""
     bound = 1 / math.sqrt(fan_in)

@@ -1,6 +1,8 @@
 """Dense nets."""
 
 from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
 
 import equinox as eqx
 import jax
@@ -32,20 +34,7 @@ class MLP(eqx.Module):
         zero_last: bool = False,
         key: Key,
     ):
-        sizes = (in_size, *widths, out_size)
-        weights, biases = [], []
-        for one, inputs, outputs in zip(
-            jax.random.split(key, len(sizes) - 1), sizes[:-1], sizes[1:], strict=True
-        ):
-            weight_key, bias_key = jax.random.split(one)
-            bound = inputs**-0.5
-            weights.append(
-                jax.random.uniform(weight_key, (outputs, inputs), minval=-bound, maxval=bound)
-            )
-            biases.append(jax.random.uniform(bias_key, (outputs,), minval=-bound, maxval=bound))
-        if zero_last:
-            weights[-1], biases[-1] = jnp.zeros_like(weights[-1]), jnp.zeros_like(biases[-1])
-        self.weights, self.biases = tuple(weights), tuple(biases)
+        self.weights, self.biases = _draw((in_size, *widths, out_size), zero_last, key)
         self.activation = activation
 
     def __call__(self, x: Float[Array, " in"]) -> Float[Array, " out"]:
@@ -53,6 +42,24 @@ class MLP(eqx.Module):
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
             x = self.activation(weight @ x + bias)
         return self.weights[-1] @ x + self.biases[-1]
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _draw(
+    sizes: tuple[int, ...], zero_last: bool, key: Key
+) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    """All weights and biases from one draw: one program to compile instead of two a layer."""
+    layers = list(pairwise(sizes))
+    flat = jax.random.uniform(key, (sum(o * (i + 1) for i, o in layers),), minval=-1.0)
+    weights, biases, start = [], [], 0
+    for number, (inputs, outputs) in enumerate(layers):
+        last = number == len(layers) - 1
+        end = start + outputs * (inputs + 1)
+        part = flat[start:end] * (0.0 if last and zero_last else inputs**-0.5)
+        weights.append(part[:-outputs].reshape(outputs, inputs))
+        biases.append(part[-outputs:])
+        start = end
+    return tuple(weights), tuple(biases)
 
 
 class Flat(eqx.Module):

@@ -90,6 +90,8 @@ def _command(settings: Mapping[str, Any]) -> str:
     if not source.get("paths"):
         return ""
     words = ["unweave", "fit", settings["recipe"], *source.pop("paths")]
+    for records in source.pop("same_patient", ()):
+        words += ["--same-patient", records]
     for name, value in {**source, **settings["options"], "seed": settings["seed"]}.items():
         flag = f"--{name.replace('_', '-')}"
         if isinstance(value, bool):

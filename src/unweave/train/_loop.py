@@ -99,7 +99,9 @@ class Trainer:
         self.data = _on_device(train)
         self.held_out = _on_device(held_out[:_MOST_HELD_OUT])
         self.model = model
-        self.init_key, self.order_key, self.step_key, self.judge_key = jax.random.split(key, 4)
+        self.init_key, order_key, self.step_key, self.judge_key = jax.random.split(key, 4)
+        # the order of the rows is settled on the host, where nothing has to be compiled
+        self.order = np.asarray(jax.random.key_data(order_key)).tolist()
 
     def start(self) -> Progress:
         """The state before the first step."""
@@ -109,11 +111,11 @@ class Trainer:
         return Progress(
             state=state,
             best=state.model,
-            best_loss=jnp.asarray(jnp.inf),
-            best_epoch=jnp.asarray(0),
-            epoch=jnp.asarray(0),
-            taken=jnp.asarray(0),
-            sums={name: jnp.zeros(()) for name in sorted(metrics)},
+            best_loss=_number(np.inf),
+            best_epoch=_number(0),
+            epoch=_number(0),
+            taken=_number(0),
+            sums={name: _number(0.0) for name in sorted(metrics)},
         )
 
     def run(self, progress: Progress, rows: list[Row], watch: Watch) -> Trained:
@@ -140,8 +142,9 @@ class Trainer:
 
     def _epoch(self, progress: Progress, watch: Watch):
         """The calls of one epoch, each followed by the progress it made."""
-        epoch_key = jax.random.fold_in(self.order_key, progress.epoch)
-        order = np.asarray(jax.random.permutation(epoch_key, len(self.data)))
+        order = np.random.default_rng([*self.order, int(progress.epoch)]).permutation(
+            len(self.data)
+        )
         order = order[: self.per_epoch * self.batch].reshape(self.per_epoch, self.batch)
         count = 8
         while int(progress.taken) < self.per_epoch:
@@ -167,7 +170,7 @@ class Trainer:
             progress = eqx.tree_at(
                 lambda p: (p.state, p.sums, p.taken),
                 progress,
-                (state, sums, jnp.asarray(taken + count)),
+                (state, sums, _number(taken + count)),
             )
             seconds = max(time.monotonic() - began, 1e-6)
             done = int(progress.epoch) * self.per_epoch + taken + count
@@ -177,7 +180,9 @@ class Trainer:
 
     def _judge(self, progress: Progress) -> tuple[Progress, Row]:
         """Ends an epoch: the held-out loss, the best model so far, one row of the log."""
-        judged = _evaluate(self.stepper, progress.state, self.held_out, self.judge_key)
+        judged = jax.device_get(
+            _evaluate(self.stepper, progress.state, self.held_out, self.judge_key)
+        )
         epoch = int(progress.epoch) + 1
         if not jnp.isfinite(judged["loss"]):
             what = self._what_failed("on held-out data", epoch * self.per_epoch)
@@ -185,16 +190,16 @@ class Trainer:
         row = {"epoch": epoch, "step": epoch * self.per_epoch}
         row |= {f"train_{k}": v for k, v in _means(progress.sums, self.per_epoch).items()}
         row |= {f"held_out_{k}": float(v) for k, v in sorted(judged.items())}
-        if judged["loss"] < progress.best_loss:
+        if judged["loss"] < float(progress.best_loss):
             progress = eqx.tree_at(
                 lambda p: (p.best, p.best_loss, p.best_epoch),
                 progress,
-                (progress.state.model, judged["loss"], jnp.asarray(epoch)),
+                (progress.state.model, _number(judged["loss"]), _number(epoch)),
             )
         progress = eqx.tree_at(
             lambda p: (p.epoch, p.taken, p.sums),
             progress,
-            (jnp.asarray(epoch), jnp.asarray(0), {k: jnp.zeros(()) for k in progress.sums}),
+            (_number(epoch), _number(0), {k: _number(0.0) for k in progress.sums}),
         )
         return progress, row
 
@@ -261,6 +266,12 @@ def _evaluate(
 
 def _means(sums: dict[str, Array], count: int) -> Row:
     return {name: float(value) / count for name, value in sorted(sums.items())}
+
+
+def _number(value: float | int | np.ndarray) -> Array:
+    """A number on the device, without a program to make it."""
+    kind = np.int32 if isinstance(value, int) else np.float32
+    return jnp.asarray(np.asarray(value, kind))
 
 
 def _on_device(observations: np.ndarray) -> Num[Array, "n ..."]:

@@ -11,6 +11,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Int
 
@@ -56,7 +57,7 @@ class Descend(AbstractStepper):
 
     def init(self, model: eqx.Module, *, key: Key) -> State:
         """The optimiser's start."""
-        return State(model, self.optimiser.init(_trainable(model)), _zero())
+        return State(model, _start(self.optimiser, model), _zero())
 
     def step(self, state: State, x: Batch, key: Key) -> tuple[State, Metrics]:
         """One descent."""
@@ -86,10 +87,8 @@ class Adversarial(AbstractStepper):
     def init(self, model: eqx.Module, *, key: Key) -> State:
         """Both players' starts; `key` draws the rival."""
         rival = self.rival(key)
-        own, other = _trainable(model), _trainable(rival)
-        return State(
-            model, self.optimiser.init(own), _zero(), rival, self.rival_optimiser.init(other)
-        )
+        own, other = _start(self.optimiser, model), _start(self.rival_optimiser, rival)
+        return State(model, own, _zero(), rival, other)
 
     def step(self, state: State, x: Batch, key: Key) -> tuple[State, Metrics]:
         """One step of the model and one of its rival."""
@@ -125,9 +124,15 @@ def _descend(loss: Callable, player: Any, optimiser_state: Any, optimiser: Any):
     return eqx.apply_updates(player, updates), optimiser_state, {"loss": value, **metrics}
 
 
+@eqx.filter_jit
+def _start(optimiser: optax.GradientTransformation, model: eqx.Module) -> Any:
+    """The optimiser's first state, in one program and not one for each array."""
+    return optimiser.init(_trainable(model))
+
+
 def _trainable(model: eqx.Module) -> Any:
     return eqx.filter(model, eqx.is_inexact_array)
 
 
 def _zero() -> Int[Array, ""]:
-    return jnp.zeros((), jnp.int32)
+    return jnp.asarray(np.zeros((), np.int32))
