@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-import wfdb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -26,6 +25,7 @@ from unweave.data import (
     series,
     windows,
 )
+from unweave.data._wfdb import wfdb
 
 LEADS = ["i", "ii", "iii", "avr", "avl", "avf", "v1", "v2", "v3", "v4", "v5", "v6"]
 
@@ -46,13 +46,13 @@ def signal(values, times=None, **fields):
 
 
 def wfdb_signal(path, leads=None, *, annotated=False):
-    record = wfdb.rdrecord(str(path), channel_names=leads)
+    record = wfdb().rdrecord(str(path), channel_names=leads)
     events, labels = None, ()
     if annotated:
         with warnings.catch_warnings():
             # wfdb still passes what the newest pandas deprecates
             warnings.simplefilter("ignore")
-            annotation = wfdb.rdann(str(path), "atr")
+            annotation = wfdb().rdann(str(path), "atr")
         events, labels = annotation.sample, tuple(annotation.symbol)
     return Signal(
         record=record.record_name,

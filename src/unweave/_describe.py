@@ -152,7 +152,8 @@ def _class_name(kind: type, place: str) -> str:
         return name
     raise ModelFileError(
         f"{place} is of class {kind.__module__}.{kind.__qualname__}, which a model file cannot "
-        f"name; it names public classes of {', '.join(_ROOMS)} and {', '.join(_FOREIGN)}."
+        "name: it names classes of unweave and layers of equinox.nn alone. Keep the arrays of a "
+        "model of your own with numpy.savez, and build it again in your code."
     )
 
 
@@ -169,7 +170,7 @@ def _find(name: str) -> type[Any] | None:
     if room and room not in _ROOMS:
         return None
     for module in (room,) if room else _FOUNDATIONS:
-        kind = vars(importlib.import_module(f"unweave.{module}")).get(word)
+        kind = getattr(importlib.import_module(f"unweave.{module}"), word, None)
         # what a module merely imports is not its own
         own = isinstance(kind, type) and kind.__module__.startswith("unweave.")
         known = own and bool(dataclasses.is_dataclass(kind))

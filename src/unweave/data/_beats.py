@@ -12,6 +12,7 @@ from scipy import signal as filters
 from .._schema import Schema
 from ._dataset import Dataset, Signal
 from ._runs import Run, check_alike, regular_runs, sampling_step
+from ._wfdb import wfdb
 
 # the rate at which wfdb's detector is at home; at 1000 Hz it can miss every peak
 _DETECTION_RATE = 250.0
@@ -183,15 +184,12 @@ def _annotated(signal: Signal, run: Run) -> tuple[np.ndarray, np.ndarray]:
 
 def _detect(x: np.ndarray, rate: float) -> np.ndarray:
     """Rows of R peaks found by wfdb's detector at the rate that it was made for."""
-    # imported here because it takes half a second that other data need not wait
-    from wfdb import processing
-
     ratio = Fraction(_DETECTION_RATE / rate).limit_denominator(1000)
     resampled = filters.resample_poly(x, ratio.numerator, ratio.denominator, padtype="line")
     with warnings.catch_warnings():
         # it divides by the deviation of a flat signal before it finds no peak there
         warnings.simplefilter("ignore", RuntimeWarning)
-        found = processing.xqrs_detect(resampled, _DETECTION_RATE, verbose=False)
+        found = wfdb().processing.xqrs_detect(resampled, _DETECTION_RATE, verbose=False)
     rows = np.rint(np.asarray(found, dtype=np.float64) / float(ratio)).astype(np.int64)
     return rows[(rows >= 0) & (rows < len(x))]
 

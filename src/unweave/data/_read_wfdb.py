@@ -4,7 +4,6 @@ import math
 import re
 import urllib.error
 import urllib.request
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -14,20 +13,15 @@ import numpy as np
 
 from ._dataset import Signal
 from ._guard import DataError, check_size, closest, existing, listed, parsing, quoted
-
-with warnings.catch_warnings():
-    # wfdb 4.3 uses, when it is imported, what pandas 3 deprecates
-    warnings.simplefilter("ignore", DeprecationWarning)
-    warnings.simplefilter("ignore", FutureWarning)
-    import wfdb
-    from wfdb.io.annotation import ann_labels, is_qrs
+from ._wfdb import wfdb
 
 #: Bytes that a sample takes in each signal format; the compressed (FLAC) ones take any number.
 _SAMPLE_BYTES = {
     "8": 1.0, "16": 2.0, "24": 3.0, "32": 4.0, "61": 2.0, "80": 1.0, "160": 2.0, "212": 1.5,
     "310": 4 / 3, "311": 4 / 3, "508": 0.0, "516": 0.0, "524": 0.0,
 }  # fmt: skip
-_BEATS = frozenset(label.symbol for label in ann_labels if is_qrs[label.label_store])
+#: The annotation codes of heartbeats; all others are rhythm, noise and comments.
+_BEATS = frozenset("NLRaVFJASEj/QB?!enfr")
 _MILLIVOLTS = {"mv": 1.0, "uv": 1e-3, "v": 1e3}
 #: "patient165", "subject id: 12" or "Patient no. a7", but not "patient 65 years old"
 _PATIENT = re.compile(
@@ -102,7 +96,7 @@ def _local(path: str) -> Record:
         raise DataError(f"{quoted(header)} is too large to be a WFDB header.")
     _check_text(header)
     with parsing(header, "a WFDB header"):
-        fields = wfdb.rdheader(str(folder / name))
+        fields = wfdb().rdheader(str(folder / name))
         _check_header(header, fields)
         _check_files(header, fields)
     return _record(name, folder, None, fields)
@@ -150,7 +144,7 @@ def _check_text(header: Path) -> None:
 
 def _check_header(header: Path, fields: Any) -> None:
     where = quoted(header)
-    if isinstance(fields, wfdb.MultiRecord):
+    if isinstance(fields, wfdb().MultiRecord):
         raise DataError(
             f"{where} is a record of several segments, which are not joined; give the "
             "segments' own records."
@@ -201,7 +195,7 @@ def _signal(record: Record, wanted: tuple[str, ...]) -> Signal:
                 f"{listed(record.channels)}){closest(name, record.channels) or '.'}"
             )
     with parsing(record.path, "a WFDB record"):
-        read: Any = wfdb.rdrecord(
+        read: Any = wfdb().rdrecord(
             record.name if record.remote else str(record.path),
             channels=[record.channels.index(name) for name in wanted],
             pn_dir=record.remote,
@@ -232,7 +226,7 @@ def _beats(record: Record, length: int) -> tuple[np.ndarray | None, tuple[str, .
         file = record.path.with_name(f"{record.name}.{kind}")
         if record.remote is not None:
             try:
-                read = wfdb.rdann(record.name, kind, pn_dir=record.remote)
+                read = wfdb().rdann(record.name, kind, pn_dir=record.remote)
             except Exception:  # a database without annotations answers in several ways
                 continue
         elif not file.is_file():
@@ -242,7 +236,7 @@ def _beats(record: Record, length: int) -> tuple[np.ndarray | None, tuple[str, .
             if file.stat().st_size > 2**16 + 4 * length:
                 raise DataError(f"{quoted(file)} is too large for a record of {length:,} samples.")
             with parsing(file, "WFDB annotations"):
-                read = wfdb.rdann(str(record.path), kind)
+                read = wfdb().rdann(str(record.path), kind)
         found = sorted(
             (int(sample), str(symbol))
             for sample, symbol in zip(read.sample, read.symbol or (), strict=True)
@@ -282,7 +276,7 @@ def _remote(path: str) -> Record:
             "network, or download the record and give its path."
         ) from None
     try:
-        fields = wfdb.rdheader(name, pn_dir=remote)
+        fields = wfdb().rdheader(name, pn_dir=remote)
     except Exception as error:
         raise ConnectionError(
             f"{quoted(path)} cannot be fetched from physionet.org ({quoted(error)}); check the "
