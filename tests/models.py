@@ -1,7 +1,11 @@
-"""Every recipe, and each fitted once to a few small heartbeats, for whichever test wants one."""
+"""Every recipe, each fitted once to a few small heartbeats; and a file of prices."""
 
 import functools
 from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
 
 from unweave.data import Split, heartbeats, split_at_random
 from unweave.recipes import (
@@ -44,3 +48,19 @@ def small_beats() -> Split:
 def fitted(name: str) -> Run:
     """The run of `ALL_RECIPES[name]` on `small_beats`, in memory."""
     return fit(ALL_RECIPES[name](), small_beats(), quiet=True, seed=1)
+
+
+#: How the command line reads `prices_file`.
+PRICES = (
+    "--kind", "windows", "--time", "minute", "--column", "close", "--length", "20",
+    "--transform", "log-return",
+)  # fmt: skip
+
+
+def prices_file(folder: Path) -> str:
+    """A thousand minutes of a price near 30,000, beside a column that is not wanted."""
+    walk = 30_000 * np.exp(np.cumsum(1e-3 * np.random.default_rng(0).normal(size=1000)))
+    table = pd.DataFrame({"minute": np.arange(1000) * 60.0, "volume": 1.0, "close": walk})
+    path = folder / "prices.csv"
+    table.to_csv(path, index=False)
+    return str(path)

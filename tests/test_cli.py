@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from models import PRICES, prices_file
 from unweave._version import __version__
 from unweave.cli import main
 from unweave.recipes import RECIPES
@@ -79,21 +80,6 @@ def runs(tmp_path_factory):
     if before is not None:
         os.environ["UNWEAVE_CACHE"] = before
     return folder
-
-
-PRICES = (
-    "--kind", "windows", "--time", "minute", "--column", "close", "--length", "20",
-    "--transform", "log-return",
-)  # fmt: skip
-
-
-def prices_file(folder: Path) -> str:
-    """A thousand minutes of a price near 30,000, beside a column that is not wanted."""
-    walk = 30_000 * np.exp(np.cumsum(1e-3 * np.random.default_rng(0).normal(size=1000)))
-    table = pd.DataFrame({"minute": np.arange(1000) * 60.0, "volume": 1.0, "close": walk})
-    path = folder / "prices.csv"
-    table.to_csv(path, index=False)
-    return str(path)
 
 
 def only_json(text):

@@ -3,15 +3,17 @@
 import json
 import math
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import equinox as eqx
 import numpy as np
-import pandas as pd
 
 from .._model import AbstractDecoder
 from .._schema import Schema
-from ..data import Dataset, dataset, to_pandas
+from ..data import Dataset, dataset
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: What a verb has found: one object for `--json`, and the same in words.
 Result: TypeAlias = tuple[dict[str, Any], str]
@@ -35,6 +37,8 @@ def write_observations(path: Path, x: np.ndarray, schema: Schema) -> None:
     if path.suffix in (".npy", ".npz"):
         _write_array(path, x)
     else:
+        from ..data import to_pandas  # and with it pandas
+
         table = to_pandas(dataset(x, schema)).rename(columns={"observation": "sample"})
         _write_table(path, table.drop(columns=["record", "group", "start", "end"]))
 
@@ -49,6 +53,8 @@ def write_codes(path: Path, codes: np.ndarray, data: Dataset, model: eqx.Module)
         if isinstance(model, AbstractDecoder)
         else tuple(f"z{i + 1}" for i in range(codes.shape[1]))
     )
+    import pandas as pd  # a quarter of a second that most verbs need not wait for
+
     table = pd.DataFrame(codes, columns=list(names))
     table.insert(0, "record", data.records)
     table.insert(1, "start", data.spans[:, 0])
@@ -62,7 +68,7 @@ def _write_array(path: Path, x: np.ndarray) -> None:
         np.savez_compressed(path, x=x)
 
 
-def _write_table(path: Path, table: pd.DataFrame) -> None:
+def _write_table(path: Path, table: "pd.DataFrame") -> None:
     if path.suffix == ".parquet":
         table.to_parquet(path, index=False)
     elif path.suffix in (".csv", ".tsv"):

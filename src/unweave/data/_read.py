@@ -11,8 +11,6 @@ from ._dataset import Dataset, Signal, dataset
 from ._guard import DataError, ending, existing, listed, quoted
 from ._read_arrays import Rows, colours, is_pictures, peek_array, read_npy, read_npz
 from ._read_images import pictures_in, read_idx, read_image_folder
-from ._read_tables import TableOptions, read_tables
-from ._read_ucr import looks_like_rows, read_ts, read_ucr
 from ._read_wfdb import read_records, records_at
 
 _TABLES = (".csv", ".tsv", ".txt", ".parquet", ".pq")
@@ -63,6 +61,9 @@ def read_signals(
     if any(records):
         raise DataError("WFDB records and tables were given together; read them one by one.")
     files = [file for path in every for file in _table_files(Path(path))]
+    # pandas takes a quarter of a second to import: arrays and records do not wait for it
+    from ._read_tables import TableOptions, read_tables
+
     return read_tables(files, TableOptions(time, chosen, rate))
 
 
@@ -121,9 +122,15 @@ def guess_kind(paths: Paths) -> str:
         return "images" if is_pictures(*peek_array(place)) else "rows"
     if ending(place) == ".ts":
         return "rows"
-    if ending(place) in (".tsv", ".txt", ".csv") and looks_like_rows(place):
+    if ending(place) in (".tsv", ".txt", ".csv") and _looks_like_rows(place):
         return "rows"
     return "windows"
+
+
+def _looks_like_rows(path: Path) -> bool:
+    from ._read_ucr import looks_like_rows  # and with it pandas
+
+    return looks_like_rows(path)
 
 
 def _paths(paths: Paths) -> list[str]:
@@ -175,10 +182,10 @@ def _rows(path: Path) -> Rows:
         return read_npy(path)
     if kind == ".npz":
         return read_npz(path)
-    if kind == ".ts":
-        return read_ts(path)
-    if kind in (".txt", ".tsv", ".csv"):
-        return read_ucr(path)
+    if kind in (".ts", ".txt", ".tsv", ".csv"):
+        from ._read_ucr import read_ts, read_ucr  # and with it pandas
+
+        return read_ts(path) if kind == ".ts" else read_ucr(path)
     raise DataError(
         f"{quoted(path)} is not a file of rows (npy, npz, txt, tsv, csv, ts, idx-ubyte or a "
         "folder of pictures); recordings over time are read as signals."
