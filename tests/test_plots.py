@@ -52,7 +52,9 @@ def test_traversal_of_one_channel_draws_each_frame_in_its_panel():
             np.testing.assert_allclose(line.get_ydata(), walk[i, step, :, 0], rtol=1e-6)
             np.testing.assert_allclose(line.get_xdata(), schema.times)
         assert len({tuple(to_rgb(line.get_color())) for line in curves}) == 7
-    assert len({axes.get_ylim() for axes in panels}) == 1, "effects are compared on one scale"
+        low, high = axes.get_ylim()
+        assert low < walk[i].min(), "each latent is drawn on a scale of its own"
+        assert high - low < 1.3 * np.ptp(walk[i])
     assert "i (mV)" in words(figure)
     assert "time (s)" in words(figure)
 
@@ -92,13 +94,16 @@ def test_small_multiples_hold_every_curve_to_the_scale_of_its_bar():
     assert len(curves) == 3 * 12 * 7
     bars = [line for line in axes.lines if line.get_linewidth() == 1.2]
     labels = [t.get_text() for t in axes.texts if t.get_text().endswith(" mV")]
+    assert len(bars) == len(labels) == 3, "each latent has a scale, and a bar, of its own"
     for column in range(12):
-        bar = float(np.ptp(bars[column].get_ydata()))
-        unit = float(labels[column].removesuffix(" mV"))
         drawn = [line for line in curves if int(line.get_xdata()[0]) == column]
-        for line, curve in zip(drawn, walk[:, :, :, column].reshape(-1, 64), strict=True):
+        for number, line in enumerate(drawn):
+            latent, step = divmod(number, 7)
+            bar = float(np.ptp(bars[latent].get_ydata()))
+            unit = float(labels[latent].removesuffix(" mV"))
             height = float(np.ptp(line.get_ydata())) / bar * unit
-            assert height == pytest.approx(float(np.ptp(curve)), rel=1e-4)
+            expected = float(np.ptp(walk[latent, step, :, column]))
+            assert height == pytest.approx(expected, rel=1e-4)
 
 
 def test_many_latents_and_channels_are_cut_to_those_that_change_most():

@@ -114,12 +114,14 @@ def real_distance(model, x, key, step):
     return distance(model, x.astype(jnp.float32), key, step)
 
 
-@pytest.mark.parametrize("calls", [1, 2, 5])
+@pytest.mark.parametrize("calls", [1, 2, 4])
 def test_stopped_and_resumed_ends_in_the_same_bits(calls):
     """The state carries on from wherever it was, in the midst of an epoch too."""
     data = np.random.default_rng(0).normal(size=87)
     trainer = point_trainer(data, data[:9], batch=4, epochs=4)
     whole = run(trainer)
+    # a new one, which has yet to find out how many steps a call takes
+    trainer = point_trainer(data, data[:9], batch=4, epochs=4)
     kept, rows, asked = [], [], iter(range(1, 100))
     watch = Watch(row=rows.append, save=kept.append, stop=lambda: next(asked) == calls)
     with pytest.raises(Interrupted):

@@ -228,9 +228,9 @@ def _train(
     mark = fingerprint(data.train, data.validation) if folder is not None else ""
     if folder is not None and resume:
         progress = folder.load_progress(progress, mark)
-        rows = folder.read_rows()[: int(progress.epoch)]
+        rows = folder.read_rows()[: progress.epoch]
         folder.write_rows(rows)
-    done = int(progress.epoch) * trainer.per_epoch + int(progress.taken)
+    done = progress.epoch * trainer.per_epoch + progress.taken
     # a log file gets a line now and then, a terminal a moving bar
     pace = 0.1 if sys.stderr.isatty() else 10.0
     bar = tqdm(

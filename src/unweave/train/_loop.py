@@ -5,15 +5,17 @@ is folded from it, its rows are those of a permutation folded from the epoch's),
 was interrupted and resumed ends in the same bits as one that was not.
 """
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Num
+from jaxtyping import Array, Int, Num
 
 from .._model import Key
 from ._recipe import Budget, Plan
@@ -36,10 +38,10 @@ class Progress(eqx.Module):
 
     state: State
     best: Any
-    best_loss: Float[Array, ""]
-    best_epoch: Int[Array, ""]
-    epoch: Int[Array, ""]
-    taken: Int[Array, ""]
+    best_loss: float
+    best_epoch: int
+    epoch: int
+    taken: int
     sums: dict[str, Array]
 
 
@@ -97,11 +99,14 @@ class Trainer:
         self.total = self.per_epoch * plan.epochs
         self.stepper = plan.stepper(Budget(len(train), self.total))
         self.data = _on_device(train)
-        self.held_out = _on_device(held_out[:_MOST_HELD_OUT])
+        some = np.linspace(0, len(held_out) - 1, min(len(held_out), _MOST_HELD_OUT))
+        self.held_out = _on_device(held_out[some.round().astype(int)])
         self.model = model
         self.init_key, order_key, self.step_key, self.judge_key = jax.random.split(key, 4)
         # the order of the rows is settled on the host, where nothing has to be compiled
         self.order = np.asarray(jax.random.key_data(order_key)).tolist()
+        # how many steps the next call takes: found out as it goes, and no matter to the result
+        self.count = 8
 
     def start(self) -> Progress:
         """The state before the first step."""
@@ -111,11 +116,11 @@ class Trainer:
         return Progress(
             state=state,
             best=state.model,
-            best_loss=_number(np.inf),
-            best_epoch=_number(0),
-            epoch=_number(0),
-            taken=_number(0),
-            sums={name: _number(0.0) for name in sorted(metrics)},
+            best_loss=math.inf,
+            best_epoch=0,
+            epoch=0,
+            taken=0,
+            sums=_zeros(sorted(metrics)),
         )
 
     def run(self, progress: Progress, rows: list[Row], watch: Watch) -> Trained:
@@ -125,12 +130,12 @@ class Trainer:
         loss is not finite, `Interrupted` when `watch.stop()` says so.
         """
         rows, saved = list(rows), time.monotonic()
-        while int(progress.epoch) < self.plan.epochs and not self._patience_is_over(progress):
+        while progress.epoch < self.plan.epochs and not self._patience_is_over(progress):
             for now in self._epoch(progress, watch):
                 progress = now
                 if watch.stop():
                     watch.save(progress)
-                    raise Interrupted(f"stopped in epoch {int(progress.epoch) + 1}")
+                    raise Interrupted(f"stopped in epoch {progress.epoch + 1}")
                 if time.monotonic() - saved > watch.every:
                     watch.save(progress)
                     saved = time.monotonic()
@@ -138,21 +143,17 @@ class Trainer:
             rows.append(row)
             watch.row(row)
         watch.save(progress)
-        return Trained(self._kept(progress), rows, int(progress.epoch), self._why(progress))
+        return Trained(self._kept(progress), rows, progress.epoch, self._why(progress))
 
-    def _epoch(self, progress: Progress, watch: Watch):
+    def _epoch(self, progress: Progress, watch: Watch) -> Iterator[Progress]:
         """The calls of one epoch, each followed by the progress it made."""
-        order = np.random.default_rng([*self.order, int(progress.epoch)]).permutation(
-            len(self.data)
-        )
-        order = order[: self.per_epoch * self.batch].reshape(self.per_epoch, self.batch)
-        count = 8
-        while int(progress.taken) < self.per_epoch:
-            taken = int(progress.taken)
-            count = min(count, _MOST_STEPS, self.per_epoch - taken)
+        order = np.random.default_rng([*self.order, progress.epoch]).permutation(len(self.data))
+        while progress.taken < self.per_epoch:
+            count = min(self.count, _MOST_STEPS, self.per_epoch - progress.taken)
+            first = progress.taken * self.batch
             rows = np.zeros((_MOST_STEPS, self.batch), np.int32)
-            rows[:count] = order[taken : taken + count]
-            began, before = time.monotonic(), progress
+            rows[:count] = order[first : first + count * self.batch].reshape(count, self.batch)
+            began = time.monotonic()
             state, sums, bad = _steps(
                 self.stepper,
                 progress.state,
@@ -162,57 +163,49 @@ class Trainer:
                 jnp.asarray(count),
                 self.step_key,
             )
-            if int(bad) >= 0:
-                # the last update of a call has not been judged by a loss yet
-                unjudged = int(bad) == int(before.state.step) + 1
-                good = before.best if unjudged else before.state.model
-                raise TrainingFailed(self._what_failed(f"at step {int(bad)}", int(bad)), good)
-            progress = eqx.tree_at(
-                lambda p: (p.state, p.sums, p.taken),
-                progress,
-                (state, sums, _number(taken + count)),
-            )
+            self._check(int(bad), progress)
+            progress = replace(progress, state=state, sums=sums, taken=progress.taken + count)
             seconds = max(time.monotonic() - began, 1e-6)
-            done = int(progress.epoch) * self.per_epoch + taken + count
-            watch.tick(done, self.total, _means(sums, taken + count))
+            done = progress.epoch * self.per_epoch + progress.taken
+            watch.tick(done, self.total, _means(sums, progress.taken))
             yield progress
-            count = max(1, int(count * min(_CALL_SECONDS / seconds, 8.0)))
+            self.count = max(1, int(count * min(_CALL_SECONDS / seconds, 8.0)))
+
+    def _check(self, bad: int, before: Progress) -> None:
+        if bad < 0:
+            return
+        # the last update of a call has not been judged by a loss yet
+        unjudged = bad == int(before.state.step) + 1
+        good = before.best if unjudged else before.state.model
+        raise TrainingFailed(self._what_failed(f"at step {bad}", bad), good)
 
     def _judge(self, progress: Progress) -> tuple[Progress, Row]:
         """Ends an epoch: the held-out loss, the best model so far, one row of the log."""
         judged = jax.device_get(
             _evaluate(self.stepper, progress.state, self.held_out, self.judge_key)
         )
-        epoch = int(progress.epoch) + 1
-        if not jnp.isfinite(judged["loss"]):
+        epoch, loss = progress.epoch + 1, float(judged["loss"])
+        if not math.isfinite(loss):
             what = self._what_failed("on held-out data", epoch * self.per_epoch)
             raise TrainingFailed(what, progress.best)
         row = {"epoch": epoch, "step": epoch * self.per_epoch}
         row |= {f"train_{k}": v for k, v in _means(progress.sums, self.per_epoch).items()}
         row |= {f"held_out_{k}": float(v) for k, v in sorted(judged.items())}
-        if judged["loss"] < float(progress.best_loss):
-            progress = eqx.tree_at(
-                lambda p: (p.best, p.best_loss, p.best_epoch),
-                progress,
-                (progress.state.model, _number(judged["loss"]), _number(epoch)),
-            )
-        progress = eqx.tree_at(
-            lambda p: (p.epoch, p.taken, p.sums),
-            progress,
-            (_number(epoch), _number(0), {k: _number(0.0) for k in progress.sums}),
-        )
-        return progress, row
+        if loss < progress.best_loss:
+            best = progress.state.model
+            progress = replace(progress, best=best, best_loss=loss, best_epoch=epoch)
+        return replace(progress, epoch=epoch, taken=0, sums=_zeros(progress.sums)), row
 
     def _patience_is_over(self, progress: Progress) -> bool:
-        waited = int(progress.epoch) - int(progress.best_epoch)
+        waited = progress.epoch - progress.best_epoch
         return self.plan.patience is not None and waited >= self.plan.patience
 
     def _kept(self, progress: Progress) -> eqx.Module:
-        keep_best = self.plan.patience is not None and int(progress.best_epoch) > 0
+        keep_best = self.plan.patience is not None and progress.best_epoch > 0
         return progress.best if keep_best else progress.state.model
 
     def _why(self, progress: Progress) -> str:
-        epoch, best = int(progress.epoch), int(progress.best_epoch)
+        epoch, best = progress.epoch, progress.best_epoch
         if self.plan.patience is None:
             return f"all {epoch} epochs were run; the last model is kept"
         if epoch < self.plan.epochs:
@@ -268,10 +261,9 @@ def _means(sums: dict[str, Array], count: int) -> Row:
     return {name: float(value) / count for name, value in sorted(sums.items())}
 
 
-def _number(value: float | int | np.ndarray) -> Array:
-    """A number on the device, without a program to make it."""
-    kind = np.int32 if isinstance(value, int) else np.float32
-    return jnp.asarray(np.asarray(value, kind))
+def _zeros(names: Iterable[str]) -> dict[str, Array]:
+    # through NumPy: jnp.zeros would be one more program to compile
+    return {name: jnp.asarray(np.zeros((), np.float32)) for name in names}
 
 
 def _on_device(observations: np.ndarray) -> Num[Array, "n ..."]:
