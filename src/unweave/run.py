@@ -16,6 +16,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
+from ._keys import split_on_host
 from ._many import real
 from ._model import AbstractDecoder
 from ._save import load_model, save_model
@@ -98,8 +99,7 @@ def fit(
     if folder is not None:
         _check_folder(folder, settings, resume=resume, force=force)
     began = time.monotonic()
-    # JAX's default generator takes a third of a small step and half of its compilation
-    build_key, train_key = jax.random.split(jax.random.key(seed, impl="rbg"))
+    build_key, train_key = split_on_host(jax.random.key(seed), 2)
     model = recipe.build(data.train, build_key)
     if folder is not None and not resume:
         # not earlier, so that a recipe that does not fit the data leaves no run behind

@@ -49,7 +49,8 @@ def summarise(model: eqx.Module, data: Dataset) -> Summary:
         divergence = 0.5 * (mean**2 + np.exp(2 * log_std) - 1) - log_std
         kl = tuple(divergence.mean(0).tolist())
     if isinstance(model, AbstractDensity):
-        log_density = float(many(model.log_density, x).mean(dtype=np.float64))
+        # a bound decodes several draws of each observation, so fewer go at a time
+        log_density = float(many(model.log_density, x, chunk=64).mean(dtype=np.float64))
         kind = model.density_kind
     return Summary(explained, log_density, kind, kl, active)
 

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from .._keys import split_on_host
 from .._model import Key
 from .._noise import AbstractNoise, AbstractScaledNoise, Bernoulli, Gaussian
 from ..data import Dataset, Scale
@@ -78,7 +78,7 @@ def start_pair(
     scale = _scale_for(data.observations, noise)
     if convolutional is None:
         convolutional = is_image and min(schema.shape[:-1]) >= _SMALLEST_CONVOLVED
-    encoder_key, decoder_key = jax.random.split(key)
+    encoder_key, decoder_key = split_on_host(key, 2)
     if convolutional:
         encoder: Callable = conv_encoder(schema.shape, moments * latents, key=encoder_key)
         decoder: Callable = conv_decoder(schema.shape, latents, key=decoder_key)
@@ -126,7 +126,7 @@ def _from_principal_axes(
     log_std = 0.5 * np.log(variance / precision)
     weight = np.concatenate([to_code] + [np.zeros_like(to_code)] * (moments - 1))
     bias = np.concatenate([-to_code @ linear.mean] + [log_std] * (moments - 1))
-    encoder_key, decoder_key = jax.random.split(key)
+    encoder_key, decoder_key = split_on_host(key, 2)
     inner = MLP(size, len(bias), widths, zero_last=True, key=encoder_key)
     outer = MLP(latents, size, widths[::-1], zero_last=True, key=decoder_key)
     return Pair(

@@ -50,7 +50,7 @@ class VAE(AbstractPosterior, AbstractDensity):
     decoder: Callable
     noise: AbstractNoise
     scale: Scale
-    draws: int = eqx.field(static=True, default=32)
+    draws: int = eqx.field(static=True, default=8)
 
     def __check_init__(self):
         if not self.latents.are_standard:

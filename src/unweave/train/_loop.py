@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Num
 
+from .._keys import split_on_host
 from .._model import Key
 from ._recipe import Budget, Plan
 from ._steppers import AbstractStepper, State
@@ -102,7 +103,7 @@ class Trainer:
         some = np.linspace(0, len(held_out) - 1, min(len(held_out), _MOST_HELD_OUT))
         self.held_out = _on_device(held_out[some.round().astype(int)])
         self.model = model
-        self.init_key, order_key, self.step_key, self.judge_key = jax.random.split(key, 4)
+        self.init_key, order_key, self.step_key, self.judge_key = split_on_host(key, 4)
         # the order of the rows is settled on the host, where nothing has to be compiled
         self.order = np.asarray(jax.random.key_data(order_key)).tolist()
         # how many steps the next call takes: found out as it goes, and no matter to the result
