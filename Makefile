@@ -1,13 +1,14 @@
 # make demo: a model of simulated heartbeats, with its report     make test: the tests
 # make test-all: also the slow ones                               make check: lint, types, tests
-# make bench: against peers (see bench/run.py)                    make docs: the documentation
+# make bench PEERS=python-with-torch-and-pythae: against peers     make docs: the documentation
+# make faults: kills and damaged files, counted
 
 # the first that runs and is new enough
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: demo test test-all lint check docs bench clean
+.PHONY: demo test test-all lint check docs bench faults clean
 
 # made again when what it installs has changed
 .venv/ready: pyproject.toml constraints.txt
@@ -38,7 +39,12 @@ docs: .venv/ready
 	$(BIN)/mkdocs build --strict
 
 bench: .venv/ready
-	$(BIN)/python bench/run.py
+	@test -n "$(PEERS)" || { echo "name an interpreter that has torch and pythae: make bench PEERS=..."; exit 1; }
+	$(BIN)/python bench/run.py --python $(PEERS)
+
+faults: .venv/ready
+	$(BIN)/python bench/faults_file.py
+	$(BIN)/python bench/faults_run.py
 
 clean:
 	rm -rf .venv .cache site dist

@@ -282,3 +282,13 @@ def test_killed_and_resumed_ends_in_the_same_bytes():
     done = subprocess.run(script, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert "3 byte-equal, 0 differing" in done.stdout
+
+
+def test_what_a_killed_writer_left_is_swept_away(tmp_path):
+    left = tmp_path / ".model.safetensors.1.part"
+    left.write_bytes(b"half a model")
+    fit(recipe("vae"), small_beats(), out=tmp_path, quiet=True)
+    assert not left.exists()
+    left.write_bytes(b"half a checkpoint")
+    fit(recipe("vae"), small_beats(), out=tmp_path, resume=True, quiet=True)
+    assert not left.exists()

@@ -1,36 +1,28 @@
 """The verb: fit a recipe to data, in memory or into a run folder that survives a crash."""
 
 import json
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import equinox as eqx
 import jax
 import numpy as np
 from tqdm import tqdm
 
 from ._keys import split_on_host
-from ._many import real
-from ._model import AbstractDecoder
 from ._save import load_model, save_model
 from ._schema import Schema
 from ._tensors import read_tensors, write_tensors
 from ._version import __version__
 from .data import Split, schema_for
-from .evaluate import explained_variance, reconstruction_score, summarise
-from .networks import fit_pca
+from .measure import measure
 from .recipes import NOISES
 from .track import AbstractTracker
 from .train import (
     Interrupted,
-    Plan,
     Progress,
     Recipe,
     Row,
@@ -42,12 +34,11 @@ from .train import (
     Watch,
     as_toml,
     fingerprint,
+    stop_on_signals,
 )
 
 # held-out observations that a run folder keeps for its figures
 _EXAMPLES = 64
-# enough training data to fit PCA as a baseline, and to compare training with test
-_ENOUGH = 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,9 +104,7 @@ def fit(
             key=train_key,
         )  # fmt: skip
         try:
-            trained = _train(
-                trainer, recipe.plan, data, folder, resume, checkpoint_every, quiet, trackers
-            )
+            trained = _train(trainer, data, folder, resume, checkpoint_every, quiet, trackers)
         except TrainingFailed as failure:
             if folder is not None:
                 save_model(folder.model_file, failure.model, schema=schema)
@@ -127,8 +116,8 @@ def fit(
             ) from None
     model = recipe.finish(trained.model, data.train)
     seconds = time.monotonic() - began
-    result = _result(recipe, model, data, trained, seed, seconds)
-    examples = data.test.observations[:_EXAMPLES]
+    result = measure(recipe, model, data, trained, seed, seconds)
+    examples = data.test.thinned(_EXAMPLES).observations
     run = Run(model, schema, result, trained.rows, examples, settings)
     return run if folder is None else _write(run, folder)
 
@@ -216,7 +205,6 @@ def _check_folder(
 
 def _train(
     trainer: Trainer,
-    plan: Plan,
     data: Split,
     folder: RunFolder | None,
     resume: bool,
@@ -252,81 +240,9 @@ def _train(
         if folder is not None:
             folder.save_progress(progress, mark)
 
-    with bar, _stop_on_signals(enabled=folder is not None) as stop:
+    with bar, stop_on_signals(enabled=folder is not None) as stop:
         watch = Watch(tick, row, save, stop.is_set, checkpoint_every)
         return trainer.run(progress, rows, watch)
-
-
-@contextmanager
-def _stop_on_signals(*, enabled: bool) -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set; a second signal ends the process as usual."""
-    stop = threading.Event()
-    if not enabled or threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    kinds = (signal.SIGINT, signal.SIGTERM)
-    before = {kind: signal.getsignal(kind) for kind in kinds}
-
-    def restore() -> None:
-        for kind, handler in before.items():
-            signal.signal(kind, handler)
-
-    def ask(number: int, frame: Any) -> None:
-        stop.set()
-        restore()
-
-    for kind in kinds:
-        signal.signal(kind, ask)
-    try:
-        yield stop
-    finally:
-        restore()
-
-
-def _result(
-    recipe: Recipe, model: eqx.Module, data: Split, trained: Trained, seed: int, seconds: float
-) -> dict[str, Any]:
-    summary = summarise(model, data.test)
-    latents = model.latents if isinstance(model, AbstractDecoder) else None
-    size = latents.size if latents is not None else recipe.options.get("latents")
-    return {
-        "recipe": recipe.name,
-        "run": None,
-        "seed": seed,
-        "n_train": len(data.train),
-        "n_validation": len(data.validation),
-        "n_test": len(data.test),
-        "latents": size,
-        "epochs": trained.epochs,
-        "seconds": round(seconds, 3),
-        "stopped": trained.stopped,
-        "explained_variance": summary.explained_variance,
-        "explained_variance_train": reconstruction_score(model, data.train.thinned(_ENOUGH)),
-        "baselines": baselines(data, size or 1),
-        "log_density": summary.log_density,
-        "density_kind": summary.density_kind,
-        "kl_per_latent": summary.kl_per_latent,
-        "active": summary.active,
-        "active_latents": summary.active_latents,
-        "split": data.how,
-        "notes": list(data.train.notes),
-    }
-
-
-def baselines(data: Split, latents: int) -> Row:
-    """Explained variance on the test part of what needs no network: the mean observation, and
-    PCA with as many latents."""
-    train, test = data.train, data.test
-    x = real(test.observations)
-    pool = len(set(test.schema.units)) == 1
-    mean = np.nanmean(real(train.observations), axis=0, keepdims=True)
-    scores = {"mean": explained_variance(x, np.broadcast_to(mean, x.shape), pool_channels=pool)}
-    some = train.thinned(_ENOUGH)
-    if latents < min(len(some), train.schema.size):
-        score = reconstruction_score(fit_pca(some.observations, latents), test)
-        assert score is not None
-        scores["pca"] = score
-    return scores
 
 
 def _write(run: Run, folder: RunFolder) -> Run:

@@ -71,6 +71,7 @@ class RunFolder:
         """Makes the folder; one that holds a run is refused without `force`."""
         self.check_free(force=force)
         self.path.mkdir(parents=True, exist_ok=True)
+        sweep(self.path)
         for file in (
             self.settings_file, self.model_file, self.checkpoint_file, self.metrics_file,
             self.result_file, self.examples_file,
@@ -80,10 +81,6 @@ class RunFolder:
     def write_result(self, result: Mapping[str, Any]) -> None:
         """`result.json`."""
         write_whole(self.result_file, [(json.dumps(result, indent=1) + "\n").encode()])
-
-    def sweep(self) -> None:
-        """Removes what a killed writer left unfinished."""
-        sweep(self.path)
 
     def write_settings(self, settings: dict[str, Any]) -> None:
         """`run.toml`, without the settings that are None."""
@@ -127,6 +124,7 @@ class RunFolder:
 
     def load_progress(self, like: Progress, fingerprint: str) -> Progress:
         """The checkpoint, or `like` where a run was stopped before its first one."""
+        sweep(self.path)
         if not self.checkpoint_file.exists():
             return like
         progress, header = load_leaves(self.checkpoint_file, like)

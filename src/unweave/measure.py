@@ -1,0 +1,63 @@
+"""What `fit` reports of a fitted model, beside what needs no network."""
+
+from typing import Any
+
+import equinox as eqx
+import numpy as np
+
+from ._many import real
+from ._model import AbstractDecoder
+from .data import Split
+from .evaluate import explained_variance, reconstruction_score, summarise
+from .networks import fit_pca
+from .train import Recipe, Row, Trained
+
+# enough training data to fit PCA as a baseline, and to compare training with test
+_ENOUGH = 2000
+
+
+def measure(
+    recipe: Recipe, model: eqx.Module, data: Split, trained: Trained, seed: int, seconds: float
+) -> dict[str, Any]:
+    """The numbers of `unweave fit --json`, on the test part unless their names say otherwise."""
+    summary = summarise(model, data.test)
+    latents = model.latents if isinstance(model, AbstractDecoder) else None
+    size = latents.size if latents is not None else recipe.options.get("latents")
+    return {
+        "recipe": recipe.name,
+        "run": None,
+        "seed": seed,
+        "n_train": len(data.train),
+        "n_validation": len(data.validation),
+        "n_test": len(data.test),
+        "latents": size,
+        "epochs": trained.epochs,
+        "seconds": round(seconds, 3),
+        "stopped": trained.stopped,
+        "explained_variance": summary.explained_variance,
+        "explained_variance_train": reconstruction_score(model, data.train.thinned(_ENOUGH)),
+        "baselines": baselines(data, size or 1),
+        "log_density": summary.log_density,
+        "density_kind": summary.density_kind,
+        "kl_per_latent": summary.kl_per_latent,
+        "active": summary.active,
+        "active_latents": summary.active_latents,
+        "split": data.how,
+        "notes": list(data.train.notes),
+    }
+
+
+def baselines(data: Split, latents: int) -> Row:
+    """Explained variance on the test part of what needs no network: the mean observation, and
+    PCA with as many latents."""
+    train, test = data.train, data.test
+    x = real(test.observations)
+    pool = len(set(test.schema.units)) == 1
+    mean = np.nanmean(real(train.observations), axis=0, keepdims=True)
+    scores = {"mean": explained_variance(x, np.broadcast_to(mean, x.shape), pool_channels=pool)}
+    some = train.thinned(_ENOUGH)
+    if latents < min(len(some), train.schema.size):
+        score = reconstruction_score(fit_pca(some.observations, latents), test)
+        assert score is not None
+        scores["pca"] = score
+    return scores
