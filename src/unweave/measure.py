@@ -20,7 +20,7 @@ def measure(
     recipe: Recipe, model: eqx.Module, data: Split, trained: Trained, seed: int, seconds: float
 ) -> dict[str, Any]:
     """The numbers of `unweave fit --json`, on the test part unless their names say otherwise."""
-    summary = summarise(model, data.test)
+    summary, seen = summarise(model, data.test), data.train.thinned(_ENOUGH)
     latents = model.latents if isinstance(model, AbstractDecoder) else None
     size = latents.size if latents is not None else recipe.options.get("latents")
     return {
@@ -35,7 +35,8 @@ def measure(
         "seconds": round(seconds, 3),
         "stopped": trained.stopped,
         "explained_variance": summary.explained_variance,
-        "explained_variance_train": reconstruction_score(model, data.train.thinned(_ENOUGH)),
+        "explained_variance_train": reconstruction_score(model, seen),
+        "n_train_measured": len(seen),
         "baselines": baselines(data, size or 1),
         "log_density": summary.log_density,
         "density_kind": summary.density_kind,

@@ -30,7 +30,8 @@ class ReportContent:
     **The data:** `schema`; `source`; the sizes of the three parts; `split`, how they were
     parted; `notes`.
 
-    **The numbers**, on test data: `explained_variance` (and that on training data, to compare),
+    **The numbers**, on test data: `explained_variance` (and that on training data, to
+    compare, of `n_train_measured` where that is not all),
     `baselines` from a noun phrase such as "PCA with 10 latents" or "the mean observation" to
     the variance that it explains, `log_density` in nats per observation with its kind;
     `spread_of` says what the spreads are taken over. `kl` `(latent,)` in nats, and which
@@ -61,6 +62,7 @@ class ReportContent:
     citations: tuple[str, ...] = ()
     explained_variance: Measure | None = None
     explained_variance_train: float | None = None
+    n_train_measured: int | None = None
     baselines: Mapping[str, Measure] = field(default_factory=dict)
     log_density: Measure | None = None
     spread_of: str = ""

@@ -63,6 +63,7 @@ def content_of(run: Run) -> ReportContent:
         citations=citations(result["recipe"]),
         explained_variance=None if explained is None else Measure(explained, n),
         explained_variance_train=result["explained_variance_train"],
+        n_train_measured=result["n_train_measured"],
         baselines={_BASELINES[k].format(result["latents"]): Measure(v, n)
                    for k, v in result["baselines"].items()},
         log_density=None if density is None else Measure(density, n, kind=result["density_kind"]),

@@ -88,7 +88,8 @@ def _measures(content: ReportContent) -> list[tuple[str, str, str, str, str]]:
         rows.append(_share(f"… by {name}", measure))
     if content.explained_variance_train is not None:
         value = percent(content.explained_variance_train)
-        rows.append(("explained variance, training", value, "", f"{content.n_train:,}", ""))
+        n = content.n_train_measured or content.n_train
+        rows.append(("explained variance, training", value, "", f"{n:,}", ""))
     if content.log_density is not None:
         measure = content.log_density
         spread = "" if measure.spread is None else f"± {number(measure.spread)}"
