@@ -54,7 +54,7 @@ def test_a_trained_vae_reaches_the_exact_likelihood(linear_data):
         pair.encoder,
     )
     model = VAE(Latents.standard(LATENTS), random, pair.decoder, pair.noise, pair.scale)
-    recipe = recipes.vae(latents=LATENTS, epochs=150, learning_rate=3e-3)
+    recipe = recipes.vae(latents=LATENTS, epochs=600, learning_rate=3e-3, patience=600)
     trainer = train.Trainer(
         model, linear_data.observations, linear_data.observations, recipe.plan,
         key=jax.random.key(1),
