@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Num, PRNGKeyArray
 
 from ._latents import Latents
@@ -105,6 +106,14 @@ class AbstractPosterior(AbstractAutoencoder):
     @abc.abstractmethod
     def posterior(self, x: Observation, condition: Condition = None) -> tuple[Latent, Latent]:
         r"""Mean and log standard deviation of $q(z \mid x)$."""
+
+
+def gaussian_kl(
+    mean: Float[Array, "... latent"], log_std: Float[Array, "... latent"]
+) -> Float[Array, "... latent"]:
+    r"""$\mathrm{KL}(\mathcal{N}(\mu, \sigma^2) \,\|\, \mathcal{N}(0, 1))$ of each latent in nats
+    (Kingma and Welling 2014, appendix B)."""
+    return 0.5 * (mean**2 + jnp.exp(2 * log_std) - 1) - log_std
 
 
 #: The capabilities by the word that tables and sentences use for them.

@@ -3,12 +3,17 @@ r"""What a fitted model is worth on observations that it has not seen."""
 from dataclasses import dataclass
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from .._many import many, real
-from .._model import AbstractDecoder, AbstractDensity, AbstractEncoder, AbstractPosterior
+from .._model import (
+    AbstractDecoder,
+    AbstractDensity,
+    AbstractEncoder,
+    AbstractPosterior,
+    gaussian_kl,
+)
 from ..data import Dataset
 
 # Burda, Grosse and Salakhutdinov (2016), section 5.2: the variance of a latent's posterior mean
@@ -45,9 +50,7 @@ def summarise(model: eqx.Module, data: Dataset) -> Summary:
     if isinstance(model, AbstractEncoder):
         active = tuple((many(model.encode, x).var(0) > _ACTIVE).tolist())
     if isinstance(model, AbstractPosterior):
-        mean, log_std = np.moveaxis(many(_Moments(model), x), 1, 0)
-        divergence = 0.5 * (mean**2 + np.exp(2 * log_std) - 1) - log_std
-        kl = tuple(divergence.mean(0).tolist())
+        kl = tuple(many(_Divergence(model), x).mean(0).tolist())
     if isinstance(model, AbstractDensity):
         # a bound decodes several draws of each observation, so fewer go at a time
         log_density = float(many(model.log_density, x, chunk=64).mean(dtype=np.float64))
@@ -55,11 +58,11 @@ def summarise(model: eqx.Module, data: Dataset) -> Summary:
     return Summary(explained, log_density, kind, kl, active)
 
 
-class _Moments(eqx.Module):
+class _Divergence(eqx.Module):
     model: AbstractPosterior
 
-    def __call__(self, x: Array) -> Float[Array, "2 latent"]:
-        return jnp.stack(self.model.posterior(x))
+    def __call__(self, x: Array) -> Float[Array, " latent"]:
+        return gaussian_kl(*self.model.posterior(x))
 
 
 def reconstruction_score(model: eqx.Module, data: Dataset) -> float | None:

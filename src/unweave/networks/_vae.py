@@ -25,6 +25,7 @@ from .._model import (
     Latent,
     Observation,
     Scalar,
+    gaussian_kl,
 )
 from .._noise import AbstractNoise
 from ..data import Scale
@@ -162,12 +163,6 @@ class Autoencoder(AbstractAutoencoder):
             jnp.asarray(self.code_mean, like.dtype),
             jnp.asarray(self.code_cholesky, like.dtype),
         )
-
-
-def gaussian_kl(mean: Latent, log_std: Latent) -> Latent:
-    r"""$\mathrm{KL}(\mathcal{N}(\mu, \sigma^2) \,\|\, \mathcal{N}(0, 1))$ of each latent in nats
-    (Kingma and Welling, appendix B)."""
-    return 0.5 * (mean**2 + jnp.exp(2 * log_std) - 1) - log_std
 
 
 def _fixed_draws(draws: int, size: int) -> np.ndarray:

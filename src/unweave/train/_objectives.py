@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Num
 
-from .._model import AbstractAutoencoder, AbstractEncoder, AbstractPosterior, Key
+from .._model import AbstractAutoencoder, AbstractEncoder, AbstractPosterior, Key, gaussian_kl
 
 Batch: TypeAlias = Num[Array, "batch ..."]
 Step: TypeAlias = Int[Array, ""]
@@ -45,8 +45,8 @@ def variational_terms(model: AbstractPosterior, x: Batch, key: Key) -> Terms:
         return -model.log_likelihood(x, z), z, mean, log_std
 
     reconstruction, z, mean, log_std = jax.vmap(one)(x, e)
-    kl = 0.5 * (mean**2 + jnp.exp(2 * log_std) - 1) - log_std
-    return Terms(reconstruction.mean(), kl.mean(0), z, mean, log_std)
+    kl = gaussian_kl(mean, log_std).mean(0)
+    return Terms(reconstruction.mean(), kl, z, mean, log_std)
 
 
 def _metrics(terms: Terms, **more: Array) -> Metrics:
