@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 from jaxtyping import Array, Float
 from scipy.optimize import least_squares
 
@@ -85,9 +86,12 @@ def test_with_its_prior_a_line_has_the_ridge_solution():
     model = Inverted(inner, scale=(std, std), with_prior=True)
     x = np.random.default_rng(2).normal(size=12).astype(np.float32)
     a = np.asarray(inner.matrix, np.float64)
-    precision = np.diag([1.0, 4.0, 0.0])
-    right = a.T @ (x - 1) / std**2 + precision @ np.array([0.0, 2.0, 0.0])
-    expected = np.linalg.solve(a.T @ a / std**2 + precision, right)
+
+    def objections(z):
+        third = scipy.stats.norm.ppf((z[2] + 9) / 18)
+        return np.concatenate([(x - 1 - a @ z) / std, [z[0], (z[1] - 2) / 0.5, third]])
+
+    expected = least_squares(objections, [0.0, 2.0, 0.0], xtol=1e-12, ftol=1e-12).x
     got = model.encode(jnp.asarray(x.reshape(6, 2)))
     np.testing.assert_allclose(got, expected, atol=1e-3)
 
@@ -108,7 +112,7 @@ def test_a_decay_is_fitted_as_scipy_fits_it():
     np.testing.assert_allclose(fits.cost[0], peer.cost, rtol=1e-4)
     assert fits.z.shape == (8, 3)
     assert (jnp.diff(fits.cost) >= 0).all()
-    assert (fits.z[:, 1] > 0.05).all()
+    assert (fits.z[:, 1] >= 0.05).all()
 
 
 def test_double_precision_is_used_where_the_observation_has_it():

@@ -19,11 +19,15 @@ from unweave.data import (
     schema_for,
     to_pandas,
     to_xarray,
+    trajectories,
     windows,
 )
 
 xr = pytest.importorskip("xarray")
-ARRAYS = ("observations", "records", "groups", "spans", "labels", "factors", "references")
+ARRAYS = (
+    "observations", "records", "groups", "spans", "labels", "factors", "references", "times",
+    "inputs",
+)  # fmt: skip
 
 
 def assert_same(one, other):
@@ -37,6 +41,8 @@ def assert_same(one, other):
     assert one.observations.dtype == other.observations.dtype
     assert one.label_names == other.label_names
     assert one.factor_names == other.factor_names
+    assert one.input_names == other.input_names
+    assert one.input_units == other.input_units
     assert one.notes == other.notes
 
 
@@ -49,7 +55,21 @@ def prices():
                    references=data.references, notes=("a note",))  # fmt: skip
 
 
+def courses(*, inputs=(), own=False):
+    """Two recordings at uneven times, alike or of their own, the second one shorter."""
+    times = np.cumsum(np.random.default_rng(1).uniform(0.1, 2, 9))
+    values = np.random.default_rng(2).normal(size=(9, 3))
+    other = times[:4] + 0.05 if own else times[:4]
+    names, units = ("algae", "rotifers", "medium"), ("1/ml", "1/ml", "uM")
+    signals = [Signal("a", "a", values, times, names, units, "day"),
+               Signal("b", "b", values[:4], other, names, units, "day")]  # fmt: skip
+    return trajectories(signals, inputs=inputs)
+
+
 WORLDS = {
+    "shared instants": courses,
+    "own times": lambda: courses(inputs=("medium",), own=True),
+    "own times, two inputs": lambda: courses(inputs=("medium", "algae")),
     "heartbeats": lambda: heartbeats(3, samples=16),
     "digits": lambda: digits().take(slice(0, 4)),
     "prices": prices,
@@ -82,6 +102,8 @@ def contents(draw):
         "origin": draw(number),
         "spans": draw(hnp.arrays(np.float64, (n, 2), elements=number)),
         "factors": draw(st.none() | hnp.arrays(np.float64, (n, 2))),
+        "steps": draw(st.none() | hnp.arrays(np.float64, (n, t), elements=st.floats(0, 1e3))),
+        "inputs": draw(st.none() | hnp.arrays(np.float64, (n, t, 2), elements=number)),
     }
 
 
@@ -108,6 +130,10 @@ def build(parts):
         label_names=() if factors is None else tuple(f"label {i}" for i in range(n)),
         factors=factors,
         factor_names=() if factors is None else ("heart rate (1/min)", "noise"),
+        times=None if parts["steps"] is None else parts["steps"].cumsum(axis=1),
+        inputs=parts["inputs"],
+        input_names=() if parts["inputs"] is None else ("light", "temperature é"),
+        input_units=() if parts["inputs"] is None else ("", "K"),
     )
 
 
@@ -141,6 +167,16 @@ def test_xarray_selects_by_name_and_time():
     np.testing.assert_array_equal(part.references, data.references[:, 1:])
     assert part.schema.units == ("EUR",)
     assert part.schema.times == (2, 3, 4)
+
+
+def test_the_table_of_courses_has_their_own_times():
+    data = courses(inputs=("medium",), own=True)
+    table = to_pandas(data)
+    np.testing.assert_array_equal(table["time"], data.times.ravel())
+    np.testing.assert_array_equal(table["input: medium"], data.inputs.ravel())
+    # a stretch of shared instants keeps those that are left
+    part = from_xarray(to_xarray(courses()).isel(time=slice(2, 5)))
+    assert part.schema.instants == courses().schema.instants[2:5]
 
 
 def test_files_keep_everything(tmp_path):

@@ -16,6 +16,8 @@ from unweave.data import (
     split_at_random,
     split_by_group,
     split_by_time,
+    split_none,
+    split_within,
 )
 
 SCHEMA = Schema("windows", ("time", "channel"), (2, 1), ("x",), ("",), time_unit="s")
@@ -151,6 +153,58 @@ def test_the_default_chooses_what_keeps_parts_apart():
     assert split(recordings([1] * 20, [0] * 20)).how.startswith("At random")
 
 
+def course(seen, kind="trajectories"):
+    """Recordings `(n, time)` in which 1 was observed, as whole observations."""
+    values = np.where(np.asarray(seen, bool), 1.0, np.nan)[..., None]
+    n, time = values.shape[:2]
+    schema = Schema(kind, ("time", "channel"), (time, 1), ("x",), ("",), time_unit="s")
+    return dataset(values * np.arange(1.0, n * time + 1).reshape(n, time, 1), schema)
+
+
+@given(
+    seen=st.lists(st.lists(st.booleans(), min_size=12, max_size=12), min_size=1, max_size=5),
+    test=st.floats(0.05, 0.45),
+    validation=st.floats(0.05, 0.45),
+)
+@settings(max_examples=150, deadline=None)
+def test_within_gives_each_sample_to_one_part_in_the_order_of_time(seen, test, validation):
+    data = course(seen)
+    counts = np.sum(seen, axis=1)
+    if counts.max() < 3:
+        with pytest.raises(ValueError, match=r"leaves no (training|validation) data"):
+            split_within(data, test=test, validation=validation)
+        return
+    parts = split_within(data, test=test, validation=validation)
+    values = [part.observations for part in (parts.train, parts.validation, parts.test)]
+    # together they are the data, and no sample is in two
+    assert np.sum([~np.isnan(v) for v in values], axis=0).max() == 1
+    np.testing.assert_array_equal(np.nansum(values, axis=0), np.nan_to_num(data.observations))
+    for row, count in enumerate(counts):
+        places = [np.flatnonzero(~np.isnan(v[row, :, 0])) for v in values]
+        if count < 3:
+            assert len(places[0]) == count
+            continue
+        assert all(len(place) for place in places)
+        assert places[0].max() < places[1].min()
+        assert places[1].max() < places[2].min()
+        assert abs(len(places[2]) - test * count) <= 1
+        assert list(parts.test.records) == list(data.records)
+
+
+def test_few_whole_recordings_are_split_within_and_many_are_not():
+    parts = split(course([[1] * 10] * 4, kind="series"))
+    assert parts.how.startswith("Within each of 4 records: the first 70 %")
+    assert parts.how.endswith("Fewer than 5 are too few to hold out whole.")
+    assert split(course([[1] * 10] * 5)).how.startswith("At random")
+
+
+def test_nothing_held_out_is_said():
+    data = course([[1] * 4] * 2)
+    parts = split_none(data)
+    assert parts.train is parts.validation is parts.test is data
+    assert parts.how.startswith("Nothing was held out: the same 2 observations")
+
+
 def test_fractions_hold_in_time():
     parts = split_by_time(recordings([200], [0]), test=0.2, validation=0.1)
     assert len(parts.test) == 40
@@ -169,6 +223,12 @@ def test_splits_refuse():
         split_at_random(recordings([1] * 20, [0, 1] * 10))
     with pytest.raises(ValueError, match="shorter than a window"):
         split_by_time(one, gap=0.5)
+    with pytest.raises(ValueError, match="pieces of 1 records"):
+        split_within(one)
+    with pytest.raises(ValueError, match="no time to be split within"):
+        split_within(digits())
+    with pytest.raises(ValueError, match="no observations"):
+        split_none(one.take(slice(0, 0)))
     with pytest.raises(ValueError, match="no times"):
         split_by_time(digits())
     with pytest.raises(ValueError, match="leave something"):

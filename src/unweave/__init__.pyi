@@ -1,13 +1,16 @@
 # floor 0: the protocol
+from ._course import Course as Course
 from ._latents import Latents as Latents
 from ._latents import Prior as Prior
 from ._latents import latents as latents
 from ._latents import log_normal as log_normal
 from ._latents import log_uniform as log_uniform
 from ._latents import normal as normal
+from ._latents import truncated_normal as truncated_normal
 from ._latents import uniform as uniform
 from ._model import CAPABILITIES as CAPABILITIES
 from ._model import AbstractAutoencoder as AbstractAutoencoder
+from ._model import AbstractCurve as AbstractCurve
 from ._model import AbstractDecoder as AbstractDecoder
 from ._model import AbstractDensity as AbstractDensity
 from ._model import AbstractEncoder as AbstractEncoder
@@ -15,12 +18,14 @@ from ._model import AbstractLikelihood as AbstractLikelihood
 from ._model import AbstractPosterior as AbstractPosterior
 from ._model import AbstractSampler as AbstractSampler
 from ._model import capabilities as capabilities
+from ._noise import AbstractCurveNoise as AbstractCurveNoise
 from ._noise import AbstractLibraryNoise as AbstractLibraryNoise
 from ._noise import AbstractNoise as AbstractNoise
 from ._noise import AbstractScaledNoise as AbstractScaledNoise
 from ._noise import Bernoulli as Bernoulli
 from ._noise import Gaussian as Gaussian
 from ._noise import Laplace as Laplace
+from ._noise import LogNormal as LogNormal
 from ._noise import Poisson as Poisson
 from ._noise import StudentT as StudentT
 from ._schema import Schema as Schema
@@ -29,6 +34,7 @@ from ._version import __version__ as __version__
 # floor 1: adapters, the conformance suite, the model file
 from ._adapt import Fits as Fits
 from ._adapt import Inverted as Inverted
+from ._marginal import Marginal as Marginal
 from ._check import Check as Check
 from ._check import Report as Report
 from ._check import check_model as check_model
@@ -38,6 +44,7 @@ from ._save import save_model as save_model
 from ._tensors import ModelFileError as ModelFileError
 
 # data: reading, cutting, splitting, worlds with known factors
+from .data import COMPETITION_FACTORS as COMPETITION_FACTORS
 from .data import FACTORS as FACTORS
 from .data import LEVEL as LEVEL
 from .data import LOG_RETURN as LOG_RETURN
@@ -50,6 +57,7 @@ from .data import Signal as Signal
 from .data import Split as Split
 from .data import beat_shapes as beat_shapes
 from .data import beats as beats
+from .data import competition_cloud as competition_cloud
 from .data import dataset as dataset
 from .data import digits as digits
 from .data import from_pandas as from_pandas
@@ -67,17 +75,69 @@ from .data import split as split
 from .data import split_at_random as split_at_random
 from .data import split_by_group as split_by_group
 from .data import split_by_time as split_by_time
+from .data import split_none as split_none
+from .data import split_within as split_within
 from .data import to_pandas as to_pandas
 from .data import to_xarray as to_xarray
+from .data import trajectories as trajectories
 from .data import typical_factors as typical_factors
 from .data import windows as windows
+
+# equations: written, solved, fitted
+from .equations import CURVE_NOISES as CURVE_NOISES
+from .equations import AbstractMethod as AbstractMethod
+from .equations import AbstractSystem as AbstractSystem
+from .equations import Adaptive as Adaptive
+from .equations import Equation as Equation
+from .equations import EquationError as EquationError
+from .equations import EquationFit as EquationFit
+from .equations import FitError as FitError
+from .equations import Grid as Grid
+from .equations import Posterior as Posterior
+from .equations import Profile as Profile
+from .equations import TextSystem as TextSystem
+from .equations import Variable as Variable
+from .equations import Basins as Basins
+from .equations import CallableSystem as CallableSystem
+from .equations import Branches as Branches
+from .equations import Equilibrium as Equilibrium
+from .equations import Lyapunov as Lyapunov
+from .equations import Portrait as Portrait
+from .equations import Roots as Roots
+from .equations import StochasticEquation as StochasticEquation
+from .equations import StochasticFit as StochasticFit
+from .equations import StochasticSimulator as StochasticSimulator
+from .equations import Survival as Survival
+from .equations import Analysis as Analysis
+from .equations import analyse as analyse
+from .equations import basins as basins
+from .equations import continuation as continuation
+from .equations import equation as equation
+from .equations import equilibria as equilibria
+from .equations import fit_equation as fit_equation
+from .equations import fit_stochastic as fit_stochastic
+from .equations import lyapunov_spectrum as lyapunov_spectrum
+from .equations import parse as parse
+from .equations import phase_portrait as phase_portrait
+from .equations import posterior as posterior
+from .equations import profiles as profiles
+from .equations import read_equation as read_equation
+from .equations import roots as roots
+from .equations import stochastic_account as stochastic_account
+from .equations import stochastic_equation as stochastic_equation
+from .equations import survivors as survivors
+from .equations import system as system
 
 # models, and what fits them
 from .networks import PCA as PCA
 from .networks import VAE as VAE
+from .networks import Autoregression as Autoregression
+from .networks import MeanObservation as MeanObservation
 from .networks import Autoencoder as Autoencoder
 from .networks import GaussianMixture as GaussianMixture
+from .networks import fit_autoregression as fit_autoregression
 from .networks import fit_gaussian_mixture as fit_gaussian_mixture
+from .networks import fit_mean as fit_mean
 from .networks import fit_pca as fit_pca
 from .networks import start_pair as start_pair
 from .train import Budget as Budget
@@ -114,10 +174,17 @@ from .show import traverse as traverse
 from .evaluate import Summary as Summary
 from .evaluate import explained_variance as explained_variance
 from .evaluate import summarise as summarise
+from .report import write_analysis as write_analysis
+from .report import write_article as write_article
 from .report import write_run_report as write_run_report
+from .card import Card as Card
+from .card import compare as compare
+from .card import write_card as write_card
 
 # the rooms themselves, for all that is not needed every day
+from . import card as card
 from . import data as data
+from . import equations as equations
 from . import evaluate as evaluate
 from . import networks as networks
 from . import plots as plots

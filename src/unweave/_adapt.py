@@ -7,12 +7,12 @@ the latents, and so one piece of code.
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpyro.distributions as dist
-import optimistix as optx
 from jaxtyping import Array, Bool, Float, Int
 
 from ._latents import Latents
+from ._least_squares import Descent, least_squares
 from ._model import (
+    AbstractCurve,
     AbstractDecoder,
     AbstractEncoder,
     Condition,
@@ -44,10 +44,14 @@ class Inverted(AbstractDecoder, AbstractEncoder):
     Levenberg–Marquardt (Levenberg 1944; Marquardt 1963) from the prior's median and from draws
     of the prior, on coordinates in which every latent's support is the real line.
 
+    A decoder that is a curve with a noise (an equation) gives its own deviance residuals
+    instead, so that the latents are the most likely ones under that noise.
+
     **Arguments:** `decoder`; `starts`, how many; `steps`, at most so many from each; `scale`,
     $s$, one for each channel in the units of the observation, or none; `with_prior`, whether
-    normal and log-normal priors count as $\sum_j \big((u_j - m_j) / d_j\big)^2$ with $u = z$ or
-    $\log z$: the mode of the posterior, where `scale` is the noise's standard deviation.
+    the prior counts as $\sum_j e_j^2$ with $e$ the independent standard scores that stand for
+    $z$: the mode of the posterior in these scores, where `scale` is the noise's standard
+    deviation.
     """
 
     decoder: AbstractDecoder
@@ -64,7 +68,7 @@ class Inverted(AbstractDecoder, AbstractEncoder):
             )
         if not all(scale > 0 for scale in self.scale):
             raise ValueError(f"the scales {self.scale} are not all positive.")
-        if self.with_prior and not self.scale:
+        if self.with_prior and not self.scale and not isinstance(self.decoder, AbstractCurve):
             raise ValueError(
                 "a prior counts against the noise; give Inverted each channel's standard "
                 "deviation of the noise as scale=."
@@ -88,28 +92,41 @@ class Inverted(AbstractDecoder, AbstractEncoder):
     ) -> Latent:
         """The best of the starts, NaN if none gave a finite observation; `key` draws the
         starts, and without it they are the same each time."""
-        u = _best(self, x, condition, self._starts(x, key))
-        return self.latents.constrain(u)
+        return self._latents_at(self._mode(x, condition, key=key))
 
     @eqx.filter_jit
     def fits(self, x: Observation, condition: Condition = None, *, key: Key | None = None) -> Fits:
         """What every start reached: whether the answer depends on the start."""
         points, cost, steps, converged = _descend(self, x, condition, self._starts(x, key))
-        z = jax.vmap(self.latents.constrain)(points)
+        z = jax.vmap(self._latents_at)(points)
         return Fits(z, cost, steps, converged)
+
+    def _mode(self, x: Observation, condition: Condition, *, key: Key | None = None) -> Latent:
+        """The best point, in the coordinates that are searched: real numbers, or with a prior
+        its independent standard scores."""
+        return _best(self, x, condition, self._starts(x, key))
+
+    def _latents_at(self, u: Latent) -> Latent:
+        return self.latents.from_white(u) if self.with_prior else self.latents.constrain(u)
 
     def _starts(self, x: Observation, key: Key | None) -> Float[Array, "start latent"]:
         """The prior's median and draws of the prior, in the unconstrained coordinates."""
         key = jax.random.key(0) if key is None else key
         latents = self.latents
+        if self.with_prior:
+            scores = jax.random.normal(key, (self.starts, latents.size))
+            return _floating(scores.at[0].set(0.0), x)
         centre = latents.unconstrain(latents.from_normal(jnp.zeros(latents.size)))
         draws = jax.vmap(latents.sample)(jax.random.split(key, self.starts))
         points = jax.vmap(latents.unconstrain)(draws).at[0].set(centre)
         # a draw on the very end of an interval lies at infinity
         points = jnp.where(jnp.isfinite(points), points, centre[None, :])
-        # float64 where the observation is: equations need it, and networks do not
-        is_float = jnp.issubdtype(x.dtype, jnp.floating)
-        return points.astype(x.dtype if is_float else jnp.float32)
+        return _floating(points, x)
+
+
+def _floating(points: Float[Array, "..."], x: Observation) -> Float[Array, "..."]:
+    """float64 where the observation is: equations need it, and networks do not."""
+    return points.astype(x.dtype if jnp.issubdtype(x.dtype, jnp.floating) else jnp.float32)
 
 
 def _descend(
@@ -119,18 +136,13 @@ def _descend(
     starts: Float[Array, "start latent"],
 ) -> tuple[Array, Array, Array, Array]:
     """Levenberg–Marquardt from each start: points, costs, steps, converged; the best first."""
-    # forward mode: an observation has many entries, and a model few latents
     tolerance = 1e-10 if starts.dtype == jnp.float64 else 1e-6
-    solver = optx.LevenbergMarquardt(rtol=tolerance, atol=tolerance)
 
-    def descend(start: Latent) -> tuple[Array, Array, Array, Array]:
-        solution = optx.least_squares(
-            _residual, solver, start, (model, x, condition), max_steps=model.steps, throw=False
+    def descend(start: Latent) -> Descent:
+        problem = (model, x, condition)
+        return least_squares(
+            lambda u: _residual(u, problem), start, steps=model.steps, tolerance=tolerance
         )
-        cost = _cost(solution.value, (model, x, condition))
-        done = solution.result == optx.RESULTS.successful
-        finite = jnp.where(jnp.isfinite(cost), cost, jnp.inf)
-        return solution.value, finite, solution.stats["num_steps"], done
 
     points, cost, steps, converged = jax.vmap(descend)(starts)
     order = jnp.argsort(cost)
@@ -172,22 +184,14 @@ def _residual(
 ) -> Float[Array, " residual"]:
     """What is left to explain, entry by entry, then what the prior objects to."""
     model, x, condition = problem
-    z = model.latents.constrain(u)
-    expected = model.decoder.decode(z, condition).astype(u.dtype)
-    observed = ~jnp.isnan(x)
-    left = jnp.where(observed, jnp.where(observed, x, 0).astype(u.dtype) - expected, 0.0)
-    if model.scale:
-        left = left / jnp.broadcast_to(jnp.asarray(model.scale, u.dtype), left.shape)
-    if not model.with_prior:
-        return left.reshape(-1)
-    return jnp.concatenate([left.reshape(-1), _prior_residual(model.latents, u)])
-
-
-def _prior_residual(latents: Latents, u: Latent) -> Latent:
-    """Standard scores under the priors that are normal in these coordinates, 0 for others."""
-    scores = []
-    for prior, part in zip(latents.priors, u, strict=True):
-        located = isinstance(prior.distribution(), dist.Normal | dist.LogNormal)
-        middle, spread = prior.parameters if located else (0.0, float("inf"))
-        scores.append((part - middle) / spread)
-    return jnp.stack(scores)
+    z = model._latents_at(u)
+    if isinstance(model.decoder, AbstractCurve):
+        left = model.decoder.residuals(x, z, condition).astype(u.dtype)
+    else:
+        expected = model.decoder.decode(z, condition).astype(u.dtype)
+        observed = ~jnp.isnan(x)
+        left = jnp.where(observed, jnp.where(observed, x, 0).astype(u.dtype) - expected, 0.0)
+        if model.scale:
+            left = left / jnp.broadcast_to(jnp.asarray(model.scale, u.dtype), left.shape)
+    flat = left.reshape(-1)
+    return jnp.concatenate([flat, u]) if model.with_prior else flat

@@ -19,15 +19,19 @@ _FAMILIES: dict[str, Callable[..., dist.Distribution]] = {
     "log-normal": dist.LogNormal,
     "uniform": dist.Uniform,
     "log-uniform": dist.LogUniform,
+    "truncated-normal": lambda mean, std, low, high: dist.TruncatedNormal(
+        mean, std, low=low, high=high
+    ),
 }
 
 
 @dataclass(frozen=True)
 class Prior:
-    """A distribution of one latent; made by `normal`, `log_normal`, `uniform`, `log_uniform`."""
+    """A distribution of one latent; made by `normal`, `log_normal`, `uniform`, `log_uniform`,
+    `truncated_normal`."""
 
     family: str
-    parameters: tuple[float, float]
+    parameters: tuple[float, ...]
 
     def __post_init__(self):
         if self.family not in _FAMILIES:
@@ -65,6 +69,13 @@ def log_uniform(low: float, high: float) -> Prior:
     return Prior("log-uniform", (float(low), float(high)))
 
 
+def truncated_normal(mean: float, std: float, low: float, high: float) -> Prior:
+    r"""$\mathcal{N}(\text{mean}, \text{std}^2)$ cut to the interval from `low` to `high`."""
+    _check_positive(std=std)
+    _check_interval(low, high)
+    return Prior("truncated-normal", (float(mean), float(std), float(low), float(high)))
+
+
 def _check_positive(**numbers: float) -> None:
     for name, number in numbers.items():
         if not number > 0:
@@ -79,12 +90,15 @@ def _check_interval(low: float, high: float) -> None:
 class Latents(eqx.Module):
     """The named latents of a model, in the order in which an array `z` holds them.
 
-    **Arguments:** `names`, one word each and all different; `units`, "" for none; `priors`.
+    **Arguments:** `names`, one word each and all different; `units`, "" for none; `priors`;
+    `factor`, where the latents depend on each other, the lower Cholesky factor of the correlation
+    of their standard normal scores (a Gaussian copula: each prior stays the marginal).
     """
 
     names: tuple[str, ...] = eqx.field(static=True)
     units: tuple[str, ...] = eqx.field(static=True)
     priors: tuple[Prior, ...] = eqx.field(static=True)
+    factor: tuple[tuple[float, ...], ...] = eqx.field(static=True, default=())
 
     def __check_init__(self):
         if not len(self.names) == len(self.units) == len(self.priors):
@@ -95,6 +109,9 @@ class Latents(eqx.Module):
         twice = sorted({name for name in self.names if self.names.count(name) > 1})
         if twice:
             raise ValueError(f"two latents are called '{twice[0]}'; names must differ.")
+        n = len(self.names)
+        if self.factor and [len(row) for row in self.factor] != [n] * n:
+            raise ValueError(f"the factor of {n} latents is not {n} by {n}.")
 
     @classmethod
     def standard(cls, size: int, *, prefix: str = "z") -> "Latents":
@@ -111,8 +128,8 @@ class Latents(eqx.Module):
 
     @property
     def are_standard(self) -> bool:
-        """Whether every prior is the standard normal."""
-        return all(prior == normal() for prior in self.priors)
+        """Whether every prior is the standard normal, and they are independent."""
+        return not self.factor and all(prior == normal() for prior in self.priors)
 
     def index(self, name: str) -> int:
         """The position of the latent called `name`."""
@@ -122,7 +139,7 @@ class Latents(eqx.Module):
 
     def sample(self, key: PRNGKeyArray) -> Float[Array, " latent"]:
         """A draw from the prior."""
-        return self.from_normal(jax.random.normal(key, (self.size,)))
+        return self.from_white(jax.random.normal(key, (self.size,)))
 
     def log_prior(self, z: Float[Array, " latent"]) -> Float[Array, ""]:
         """Log-density of the prior at `z`, in nats; -inf outside the support."""
@@ -132,7 +149,18 @@ class Latents(eqx.Module):
             inside = prior.support(part)
             return jnp.where(inside, prior.log_prob(part), -jnp.inf)
 
-        return self._by_family(log_prob, z).sum()
+        each = self._by_family(log_prob, z).sum()
+        if not self.factor:
+            return each
+        # the copula: the density of the correlated scores over that of independent ones
+        e = self.to_normal(z)
+        factor = jnp.asarray(self.factor, e.dtype)
+        white = jax.scipy.linalg.solve_triangular(factor, e, lower=True)
+        return each + 0.5 * (e @ e - white @ white) - jnp.log(jnp.diagonal(factor)).sum()
+
+    def from_white(self, e: Float[Array, " latent"]) -> Float[Array, " latent"]:
+        """Independent standard normal numbers to latents whose joint prior is this one."""
+        return self.from_normal(jnp.asarray(self.factor, e.dtype) @ e if self.factor else e)
 
     def from_normal(self, e: Float[Array, " latent"]) -> Float[Array, " latent"]:
         r"""$z = F^{-1}(\Phi(e))$: standard normal scores to latents.
@@ -140,16 +168,32 @@ class Latents(eqx.Module):
         One step of `e` means the same for every prior, so a walk from -3 to 3 shows the whole
         range that the prior allows, for an interval as for the real line.
         """
-        if self.are_standard:
+        if all(prior == normal() for prior in self.priors):
             return e
 
         def quantile(prior: dist.Distribution, part: Array) -> Array:
+            # exact in the tails, where the normal's own distribution function saturates
             if isinstance(prior, dist.Normal):
-                # exact in the tails, where the normal's own distribution function saturates
                 return jnp.asarray(prior.loc) + jnp.asarray(prior.scale) * part
+            if isinstance(prior, dist.LogNormal):
+                return jnp.exp(jnp.asarray(prior.loc) + jnp.asarray(prior.scale) * part)
             return jnp.asarray(prior.icdf(jax.scipy.stats.norm.cdf(part)))
 
         return self._by_family(quantile, e)
+
+    def to_normal(self, z: Float[Array, " latent"]) -> Float[Array, " latent"]:
+        r"""The inverse of `from_normal`, $e = \Phi^{-1}(F(z))$."""
+        if all(prior == normal() for prior in self.priors):
+            return z
+
+        def score(prior: dist.Distribution, part: Array) -> Array:
+            if isinstance(prior, dist.Normal):
+                return (part - jnp.asarray(prior.loc)) / jnp.asarray(prior.scale)
+            if isinstance(prior, dist.LogNormal):
+                return (jnp.log(part) - jnp.asarray(prior.loc)) / jnp.asarray(prior.scale)
+            return jax.scipy.special.ndtri(jnp.asarray(prior.cdf(part)))
+
+        return self._by_family(score, z)
 
     def constrain(self, u: Float[Array, " latent"]) -> Float[Array, " latent"]:
         """Real numbers to latents inside their supports (numpyro's bijections)."""
@@ -165,7 +209,7 @@ class Latents(eqx.Module):
         for family in dict.fromkeys(prior.family for prior in self.priors):
             where = [i for i, prior in enumerate(self.priors) if prior.family == family]
             numbers = jnp.asarray([self.priors[i].parameters for i in where], dtype=z.dtype)
-            prior = _FAMILIES[family](numbers[:, 0], numbers[:, 1])
+            prior = _FAMILIES[family](*numbers.T)
             place = jnp.asarray(where)
             result = result.at[place].set(function(prior, z[place]))
         return result

@@ -1,30 +1,65 @@
 """One observation's function, over many observations, in bounded memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import equinox as eqx
 import jax
 import numpy as np
 
+from ._model import AbstractCurve
+
 
 def many(function: Callable[..., Any], *batches: Any, chunk: int = 256) -> np.ndarray:
     """`function` of each row of the `batches`, stacked: compiled once, `chunk` rows at a time.
 
-    `function` may be an `eqx.Partial` or a bound method of a model, so that a model's arrays
-    are arguments of the compiled program and not constants in it.
+    A batch is an array, or a tree of arrays with one row each, such as the conditions of
+    observations; the first one is an array. `function` may be an `eqx.Partial` or a bound method
+    of a model, so that a model's arrays are arguments of the compiled program and not constants
+    in it.
     """
+    with precision(function) as double:
+        if double:
+            batches = tuple(jax.tree.map(_double, batch) for batch in batches)
+        return _in_chunks(function, batches, chunk)
+
+
+@contextmanager
+def precision(model: Any) -> Iterator[bool]:
+    """float64 where `model` is, or holds, an equation; else what JAX is set to."""
+    double = any(
+        isinstance(node, AbstractCurve)
+        for node in jax.tree.leaves(model, is_leaf=lambda node: isinstance(node, AbstractCurve))
+    )
+    if not double:
+        yield False
+        return
+    with jax.enable_x64(True):
+        yield True
+
+
+def _double(array: Any) -> Any:
+    kind = np.asarray(array).dtype.kind if not isinstance(array, jax.Array) else array.dtype.kind
+    return np.asarray(array, np.float64) if kind == "f" else array
+
+
+def _in_chunks(function: Callable[..., Any], batches: tuple[Any, ...], chunk: int) -> np.ndarray:
     n = len(batches[0])
     size = max(1, min(chunk, n))
     parts = []
     for start in range(0, n, size):
-        part = [batch[start : start + size] for batch in batches]
-        short = size - len(part[0])
-        if short:
-            # the last chunk repeats its last row, so that no second program is compiled
-            part = [np.concatenate([p, np.repeat(np.asarray(p[-1:]), short, 0)]) for p in part]
+        short = max(0, start + size - n)
+        part = jax.tree.map(partial(_rows, start=start, size=size, short=short), batches)
         parts.append(np.asarray(_over(function, *part))[: size - short])
     return np.concatenate(parts)
+
+
+def _rows(batch: Any, *, start: int, size: int, short: int) -> Any:
+    """`size` rows; the last chunk repeats its last row, so that no second program is compiled."""
+    rows = batch[start : start + size]
+    return np.concatenate([rows, np.repeat(np.asarray(rows[-1:]), short, 0)]) if short else rows
 
 
 @eqx.filter_jit

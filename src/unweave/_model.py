@@ -95,6 +95,15 @@ class AbstractLikelihood(AbstractDecoder):
         r"""$\log p(x \mid z)$ in nats, over the observed entries, in the units of `x`."""
 
 
+class AbstractCurve(AbstractLikelihood):
+    r"""A decoder whose observations scatter about a curve, so that least squares fit it:
+    $-\log p(x \mid z) = \tfrac12 \sum_i \rho_i^2$ up to a constant."""
+
+    @abc.abstractmethod
+    def residuals(self, x: Observation, z: Latent, condition: Condition = None) -> Observation:
+        r"""The deviance residual $\rho_i$ of every entry, 0 where nothing was observed."""
+
+
 class AbstractAutoencoder(AbstractLikelihood, AbstractEncoder):
     """What training needs of an encoder and a decoder fitted together."""
 

@@ -8,7 +8,7 @@ import numpy as np
 from ._many import real
 from ._model import AbstractDecoder
 from .data import Split
-from .evaluate import explained_variance, reconstruction_score, summarise
+from .evaluate import explained_variance, observed_mean, reconstruction_score, summarise
 from .networks import fit_pca
 from .train import Recipe, Row, Trained
 
@@ -50,14 +50,22 @@ def measure(
 
 def baselines(data: Split, latents: int) -> Row:
     """Explained variance on the test part of what needs no network: the mean observation, and
-    PCA with as many latents."""
+    PCA with as many latents.
+
+    Where training observed nothing at an entry, the mean is that of the channel, and PCA, which
+    knows nothing of such an entry, is left out.
+    """
     train, test = data.train, data.test
-    x = real(test.observations)
+    x, seen = real(test.observations), real(train.observations)
     pool = len(set(test.schema.units)) == 1
-    mean = np.nanmean(real(train.observations), axis=0, keepdims=True)
+    mean = observed_mean(seen, 0)
+    known = bool(np.isfinite(mean).all())
+    if not known:
+        every = observed_mean(seen, tuple(range(seen.ndim - 1)))
+        mean = np.where(np.isnan(mean), every, mean)
     scores = {"mean": explained_variance(x, np.broadcast_to(mean, x.shape), pool_channels=pool)}
     some = train.thinned(_ENOUGH)
-    if latents < min(len(some), train.schema.size):
+    if known and latents < min(len(some), train.schema.size):
         score = reconstruction_score(fit_pca(some.observations, latents), test)
         assert score is not None
         scores["pca"] = score

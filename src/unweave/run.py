@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
+from ._course import Course
 from ._keys import split_on_host
 from ._save import load_model, save_model
 from ._schema import Schema
@@ -28,6 +29,7 @@ from .train import (
     Row,
     RunFolder,
     RunFolderError,
+    Say,
     Trained,
     Trainer,
     TrainingFailed,
@@ -39,6 +41,8 @@ from .train import (
 
 # held-out observations that a run folder keeps for its figures
 _EXAMPLES = 64
+# before the names of a fitted equation's arrays in the file of the examples
+_ARRAY = "array."
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +50,9 @@ class Run:
     """A fitted model with what it was fitted to and how well.
 
     `result` is what `unweave fit --json` prints; `rows` the log, one an epoch; `examples` a few
-    held-out observations; `settings` what would repeat the run; `folder` where it lives.
+    held-out observations and `conditions` what is known beside each, if anything; `settings`
+    what would repeat the run; `folder` where it lives. `arrays` are what a fitted equation's
+    figures are made of.
     """
 
     model: Any
@@ -56,6 +62,8 @@ class Run:
     examples: np.ndarray
     settings: Mapping[str, Any]
     folder: Path | None = None
+    conditions: Course | None = None
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def fit(
@@ -91,12 +99,14 @@ def fit(
         _check_folder(folder, settings, resume=resume, force=force)
     began = time.monotonic()
     build_key, train_key = split_on_host(jax.random.key(seed), 2)
-    model = recipe.build(data.train, build_key)
+    solved = None if recipe.solve is None else recipe.solve(data.train, seed, _teller(quiet))
+    model = recipe.build(data.train, build_key) if solved is None else solved.model
     if folder is not None and not resume:
         # not earlier, so that a recipe that does not fit the data leaves no run behind
         folder.create(force=force)
         folder.write_settings(settings)
-    trained = Trained(model, [], 0, "a closed form: there was nothing to iterate")
+    how = "a closed form: there was nothing to iterate" if solved is None else "solved"
+    trained = Trained(model, [], 0, how)
     schema = schema_for(data.train)
     if recipe.plan is not None:
         trainer = Trainer(
@@ -117,8 +127,14 @@ def fit(
     model = recipe.finish(trained.model, data.train)
     seconds = time.monotonic() - began
     result = measure(recipe, model, data, trained, seed, seconds)
-    examples = data.test.thinned(_EXAMPLES).observations
-    run = Run(model, schema, result, trained.rows, examples, settings)
+    if solved is not None:
+        result |= solved.account
+        result["records"] = data.train.records.astype(str).tolist()
+    kept = data.test.thinned(_EXAMPLES)
+    run = Run(
+        model, schema, result, trained.rows, kept.observations, settings,
+        conditions=kept.conditions, arrays={} if solved is None else solved.arrays,
+    )  # fmt: skip
     return run if folder is None else _write(run, folder)
 
 
@@ -139,15 +155,19 @@ def load_run(path: str | Path) -> Run:
         )
     if file.schema is None:
         raise RunFolderError(f"{folder.model_file} does not say what its observations are.")
-    examples, _ = read_tensors(folder.examples_file)
+    kept, _ = read_tensors(folder.examples_file)
+    examples = kept.pop("x")
+    arrays = {n.removeprefix(_ARRAY): kept.pop(n) for n in tuple(kept) if n.startswith(_ARRAY)}
     return Run(
         file.model,
         file.schema,
         result,
         folder.read_rows(),
-        examples["x"],
+        examples,
         settings,
         folder.path,
+        Course(**kept) if kept else None,
+        arrays,
     )
 
 
@@ -166,6 +186,17 @@ def settings_of(recipe: Recipe, source: Mapping[str, Any] | None, seed: int) -> 
         "options": options,
         "data": dict(source or {}),
     }
+
+
+def _teller(quiet: bool) -> Say:
+    """Prints what is being done, with the seconds that have passed, unless quiet."""
+    began = time.monotonic()
+
+    def say(sentence: str) -> None:
+        if not quiet:
+            print(f"[{time.monotonic() - began:5.1f} s] {sentence}", file=sys.stderr)
+
+    return say
 
 
 def _check_observations(data: Split) -> None:
@@ -247,7 +278,10 @@ def _train(
 
 def _write(run: Run, folder: RunFolder) -> Run:
     digest = save_model(folder.model_file, run.model, schema=run.schema)
-    write_tensors(folder.examples_file, {"x": run.examples}, {})
+    course = Course() if run.conditions is None else run.conditions
+    beside = {name: np.asarray(p) for name, p in course._asdict().items() if p is not None}
+    beside |= {_ARRAY + name: np.asarray(array) for name, array in run.arrays.items()}
+    write_tensors(folder.examples_file, {"x": run.examples, **beside}, {})
     result = {**run.result, "run": str(folder.path), "model_hash": digest}
     folder.write_result(result)
     return replace(run, result=result, folder=folder.path)

@@ -147,21 +147,27 @@ def draw(
     n: int,
     *,
     condition: Condition = None,
+    conditions: PyTree = None,
     noise: bool = True,
     key: PRNGKeyArray,
 ) -> Num[np.ndarray, "n ..."]:
     """`n` observations drawn from the model: `(n, *observation)`.
 
-    With `noise=False` the observation noise is left out, and the same key draws the same
+    `condition` holds for all draws; or `conditions` is a tree of arrays with one row for each,
+    such as the `conditions` of a dataset, from whose first row it begins anew where there are
+    fewer. With `noise=False` the observation noise is left out, and the same key draws the same
     latents. Raises `TypeError` if the model cannot sample, or without noise cannot decode.
     """
     require(model, "sampler" if noise else "decoder", tool="draw")
     if n < 1:
         raise ValueError(f"{n} samples were asked for; ask for at least one.")
+    if condition is not None and conditions is not None:
+        raise ValueError("both a condition and conditions were given; give one of them.")
     keys = jax.random.split(key, n)
     function = _sample if noise else _expect
     one = eqx.Partial(_with_key, function, model, condition, str(jax.random.key_impl(keys)))
-    return _in_chunks(one, np.asarray(jax.random.key_data(keys)))
+    rows = jax.tree.map(lambda part: np.resize(part, (n, *part.shape[1:])), conditions)
+    return _in_chunks(one, np.asarray(jax.random.key_data(keys)), rows)
 
 
 # What is done to one row. The model comes first and is an argument of the compiled program.
@@ -171,11 +177,11 @@ def _decode(model: AbstractDecoder, condition: Condition, z: Array) -> Array:
     return model.decode(z, condition)
 
 
-def _encode(model: AbstractEncoder, condition: Condition, x: Array) -> Array:
+def _encode(model: AbstractEncoder, x: Array, condition: Condition) -> Array:
     return model.encode(x, condition)
 
 
-def _reconstruct(model: Any, condition: Condition, x: Array) -> Array:
+def _reconstruct(model: Any, x: Array, condition: Condition) -> Array:
     return model.decode(model.encode(x, condition), condition)
 
 
@@ -189,15 +195,15 @@ def _expect(model: AbstractDecoder, condition: Condition, key: PRNGKeyArray) -> 
 
 
 def _with_key(
-    function: Callable[..., Array], model: Any, condition: Condition, kind: str, data: Array
+    function: Callable[..., Array],
+    model: Any,
+    condition: Condition,
+    kind: str,
+    data: Array,
+    own: Condition,
 ) -> Array:
-    return function(model, condition, jax.random.wrap_key_data(data, impl=kind))
-
-
-def _with_condition(
-    function: Callable[..., Array], model: Any, tree: Any, x: Array, *leaves: Array
-) -> Array:
-    return function(model, jax.tree.unflatten(tree, leaves), x)
+    key = jax.random.wrap_key_data(data, impl=kind)
+    return function(model, condition if own is None else own, key)
 
 
 def _each(
@@ -206,18 +212,19 @@ def _each(
     """`function` of each observation with its own condition."""
     # the pixels of an image are integers until here
     xs = np.asarray(xs, dtype=jax.dtypes.canonicalize_dtype(float))
-    leaves, tree = jax.tree.flatten(conditions)
-    if any(len(leaf) != len(xs) for leaf in leaves):
+    if any(len(leaf) != len(xs) for leaf in jax.tree.leaves(conditions)):
         raise ValueError(f"there are {len(xs)} observations; give as many conditions.")
     if len(xs) == 0:
         raise ValueError("no observation was given; give at least one.")
-    return _in_chunks(eqx.Partial(_with_condition, function, model, tree), xs, *leaves)
+    return _in_chunks(eqx.Partial(function, model), xs, conditions)
 
 
-def _in_chunks(one: Callable[..., Array], *rows: Array | np.ndarray) -> np.ndarray:
+def _in_chunks(one: Callable[..., Array], *rows: PyTree) -> np.ndarray:
     """`one` of each row, in chunks of which neither side exceeds `CHUNK_NUMBERS`."""
-    first = [jnp.asarray(row[0]) for row in rows]
-    widest = max(math.prod(a.shape) for a in (eqx.filter_eval_shape(one, *first), *first))
+    first = jax.tree.map(lambda row: jnp.asarray(row[0]), rows)
+    widest = max(
+        math.prod(a.shape) for a in (eqx.filter_eval_shape(one, *first), *jax.tree.leaves(first))
+    )
     return many(one, *rows, chunk=max(1, min(CHUNK_ROWS, CHUNK_NUMBERS // max(widest, 1))))
 
 

@@ -9,13 +9,16 @@ from . import data
 from .data import Dataset, Signal, Split
 
 #: Built-in data, by name: rows that are ready, or signals that are cut as a file's would be.
-BUILT_IN_ROWS: Mapping[str, Callable[[], Dataset]] = {"digits": data.digits}
+BUILT_IN_ROWS: Mapping[str, Callable[[], Dataset]] = {
+    "digits": data.digits,
+    "competition": lambda: data.competition_cloud(2000),
+}
 BUILT_IN_SIGNALS: Mapping[str, Callable[[], tuple[Signal, ...]]] = {
     "heartbeats": lambda: data.heartbeat_signals(60, seconds=25.0),
     "hare-lynx": lambda: (data.hare_lynx(),),
 }
-KINDS = ("beats", "windows", "series", "rows", "images")
-SPLITS = ("group", "time", "random")
+KINDS = ("beats", "windows", "series", "trajectories", "rows", "images")
+SPLITS = ("group", "time", "random", "within", "none")
 
 
 @dataclass(frozen=True)
@@ -23,11 +26,12 @@ class Source:
     """Where observations come from and how they are cut and parted.
 
     `paths` are files, folders, `physionet:` addresses or one built-in name; `kind` one of
-    `KINDS`, guessed from the files when None. The other fields are the arguments of the
-    function that they are handed to: `read_signals` (`time`, `columns`, `rate`), `same_group`
-    (`same_patient`, each entry the names of records, joined by commas), `beats`
-    (`before` and `after` in seconds, `samples`), `windows` (`length`, `step` in samples,
-    `transform`) and the split (`split` one of `SPLITS`, `test`, `validation`, `gap`).
+    `KINDS`, guessed from the files and the other fields when None. These are the arguments of
+    the function that they are handed to: `read_signals` (`time`, `columns`, `rate`, `by`,
+    `channel`), `trajectories` (`inputs`), `same_group` (`same_patient`, each entry the names of
+    records, joined by commas), `beats` (`before` and `after` in seconds, `samples`), `windows`
+    (`length`, `step` in samples, `transform`) and the split (`split` one of `SPLITS`, `test`,
+    `validation`, `gap`).
     """
 
     paths: tuple[str, ...]
@@ -47,6 +51,9 @@ class Source:
     test: float = 0.2
     validation: float = 0.1
     gap: float | None = None
+    by: tuple[str, ...] | None = None
+    channel: str | None = None
+    inputs: tuple[str, ...] | None = None
 
     def __post_init__(self):
         if not self.paths:
@@ -92,6 +99,10 @@ def split_source(source: Source, observations: Dataset, *, seed: int = 0) -> Spl
         return data.split_by_time(observations, **shares, gap=source.gap)
     if source.split == "random":
         return data.split_at_random(observations, **shares, seed=seed)
+    if source.split == "within":
+        return data.split_within(observations, **shares)
+    if source.split == "none":
+        return data.split_none(observations)
     return data.split(observations, **shares, gap=source.gap, seed=seed)
 
 
@@ -104,11 +115,16 @@ def read_source(source: Source) -> Dataset:
         signals = BUILT_IN_SIGNALS[name]()
         kind = source.kind or ("beats" if name == "heartbeats" else "series")
     else:
-        kind = source.kind or data.guess_kind(source.paths)
+        kind = source.kind or _kind_of(source)
         if kind in ("rows", "images"):
             return data.read_rows(source.paths, unit=source.unit)
         signals = data.read_signals(
-            source.paths, time=source.time, columns=source.columns, rate=source.rate
+            source.paths,
+            time=source.time,
+            columns=_with_inputs(source),
+            rate=source.rate,
+            by=source.by or (),
+            channel=source.channel,
         )
     for records in source.same_patient:
         signals = data.same_group(signals, [name.strip() for name in records.split(",")])
@@ -117,10 +133,30 @@ def read_source(source: Source) -> Dataset:
         return replace(cut, notes=cut.notes + _unnamed_patients(signals))
     if kind == "windows":
         if source.length is None:
-            raise ValueError("windows need a length in samples; give --length, such as 180.")
+            raise ValueError(
+                "windows need a length in samples; give --length, such as 180, or --kind "
+                "trajectories for whole recordings."
+            )
         transform = data.TRANSFORMS[source.transform]
         return data.windows(signals, length=source.length, step=source.step, transform=transform)
+    if kind == "trajectories":
+        return data.trajectories(signals, inputs=source.inputs or ())
     return data.series(signals)
+
+
+def _kind_of(source: Source) -> str:
+    """The kind where none was given: what parts a table into courses, or drives an equation,
+    asks for trajectories."""
+    courses = source.by or source.channel or source.inputs
+    return "trajectories" if courses else data.guess_kind(source.paths)
+
+
+def _with_inputs(source: Source) -> tuple[str, ...] | None:
+    """The columns to read: those that were chosen, and those of the inputs."""
+    if source.columns is None or source.channel is not None:
+        return source.columns
+    more = (name for name in source.inputs or () if name not in source.columns)
+    return (*source.columns, *more)
 
 
 def _unnamed_patients(signals: tuple[Signal, ...]) -> tuple[str, ...]:

@@ -4,15 +4,20 @@ import argparse
 import sys
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..data import Split
 from ..recipes import RECIPES
 from ..run import fit
-from ..sources import Source, open_source
+from ..sources import Source, read_source, split_source
 from ..track import AbstractTracker, MLflow, TensorBoard
 from ._options import add_options, given_options, make_recipe, options_of
 from ._output import Result
+
+# fewer courses than this are not parted for an equation unless that was asked for
+_FEW = 5
 
 
 def fit_verb(
@@ -23,9 +28,10 @@ def fit_verb(
     options = _read_again(arguments, name, parser)
     given, source, seed = _what_to_fit(options, name, before)
     recipe = make_recipe(name, given)
-    folder = Path(options.resume or options.out or _free_folder(name, source))
+    label = Path(options.recipe).stem.replace(":", "-") if is_equation(options.recipe) else name
+    folder = Path(options.resume or options.out or _free_folder(label, source))
     _say(options, f"reading {' '.join(source.paths)}")
-    data = open_source(source, seed=seed)
+    data = _open(name, source, seed)
     _say(
         options,
         f"{len(data.train)} observations to train, {len(data.validation)} to stop by, "
@@ -56,6 +62,14 @@ def fit_verb(
     return result, _fit_text(result)
 
 
+def _open(name: str, source: Source, seed: int) -> Split:
+    """The data, parted. A few courses in time are all fitted by an equation unless a split was
+    asked for: whoever reads its latents wants them from all that was measured."""
+    observations = read_source(source)
+    few = len(observations) < _FEW and source.split is None and name == "equation"
+    return split_source(replace(source, split="none") if few else source, observations, seed=seed)
+
+
 def _settings_before(options: argparse.Namespace) -> Mapping[str, Any]:
     """The settings of the run that is to go on or to be repeated, if any."""
     if options.resume is not None:
@@ -65,6 +79,8 @@ def _settings_before(options: argparse.Namespace) -> Mapping[str, Any]:
 
 def _recipe_name(options: argparse.Namespace, before: Mapping[str, Any]) -> str:
     # beside an earlier run's settings the recipe may be left out, and the first word be data
+    if is_equation(options.recipe):
+        return "equation"
     if options.recipe in RECIPES or "recipe" not in before:
         name = options.recipe
     else:
@@ -77,6 +93,11 @@ def _recipe_name(options: argparse.Namespace, before: Mapping[str, Any]) -> str:
     return name
 
 
+def is_equation(word: str | None) -> bool:
+    """Whether a word names an equation: a file that ends in .ode, or one of the zoo's."""
+    return word is not None and (word.endswith(".ode") or word.startswith("zoo:"))
+
+
 def _read_again(
     arguments: list[str], name: str, parser: argparse.ArgumentParser
 ) -> argparse.Namespace:
@@ -85,7 +106,7 @@ def _read_again(
     add_options(own, name)
     words = arguments[arguments.index("fit") + 1 :]
     options = own.parse_intermixed_args(words)
-    if options.recipe is not None and options.recipe != name:
+    if options.recipe is not None and options.recipe != name and not is_equation(options.recipe):
         options.data.insert(0, options.recipe)
     return options
 
@@ -99,6 +120,12 @@ def _what_to_fit(
     given = dict(before.get("options", {})) if before.get("recipe", name) == name else {}
     given |= given_options(name, options)
     settings = dict(before.get("data", {})) | given_source(options)
+    if is_equation(options.recipe):
+        given["source"] = options.recipe
+    if name == "equation":
+        if "source" not in given:
+            raise ValueError("name the equation: unweave fit FILE.ode DATA, or zoo:NAME.")
+        settings.setdefault("kind", "trajectories")
     if "paths" not in settings:
         settings["paths"] = []
     seed = options.seed if options.seed is not None else int(before.get("seed", 0))
@@ -116,11 +143,12 @@ def given_source(options: argparse.Namespace) -> dict[str, Any]:
     """The settings of the data that were given on the command line."""
     names = (
         "kind", "time", "rate", "unit", "before", "after", "samples", "length", "step",
-        "transform", "split", "test", "validation", "gap",
+        "transform", "split", "test", "validation", "gap", "channel",
     )  # fmt: skip
     given = {n: getattr(options, n) for n in names if getattr(options, n) is not None}
-    if options.columns is not None:
-        given["columns"] = [column.strip() for column in options.columns.split(",")]
+    for name in ("columns", "by", "inputs"):
+        if getattr(options, name) is not None:
+            given[name] = [column.strip() for column in getattr(options, name).split(",")]
     if options.same_patient:
         given["same_patient"] = list(options.same_patient)
     if options.data:
@@ -145,7 +173,12 @@ def _trackers(kind: str | None, folder: Path) -> tuple[AbstractTracker, ...]:
 
 def _fit_text(result: Mapping[str, Any]) -> str:
     lines = []
-    if result["explained_variance"] is not None:
+    if "equation" in result:
+        from ..equations import table
+
+        lines += [*table(result["equation"]), "", *result["equation"]["verdict"], ""]
+        lines += result["equation"]["notes"]
+    elif result["explained_variance"] is not None:
         against = result["baselines"].get("pca")
         pca = "" if against is None else f" (PCA with as many latents: {100 * against:.2f} %)"
         lines.append(
@@ -156,7 +189,7 @@ def _fit_text(result: Mapping[str, Any]) -> str:
             f"log-density of held-out data {result['log_density']:.2f} nats per observation "
             f"({result['density_kind']})"
         )
-    if result["active_latents"] is not None:
+    if result["active_latents"] is not None and "equation" not in result:
         lines.append(f"{result['active_latents']} of {result['latents']} latents are active")
     lines += [f"{result['stopped']}, in {result['seconds']:.1f} s", f"run: {result['run']}"]
     if "report" in result:

@@ -23,7 +23,7 @@ def make_recipe(name: str, options: Mapping[str, Any]) -> Recipe:
         if isinstance(value, list):
             given[option] = tuple(value)
     noise = given.get("noise")
-    if noise is not None:
+    if noise is not None and name != "equation":
         if noise not in NOISES:
             raise ValueError(f"'{noise}' is no noise; there are {', '.join(NOISES)}.")
         given["noise"] = NOISES[noise]()
@@ -45,8 +45,10 @@ def add_options(parser: argparse.ArgumentParser, name: str) -> None:
             group.add_argument(*flags, dest=key, action=action, default=None, help=help)
         elif kind is AbstractNoise:
             group.add_argument(*flags, dest=key, choices=tuple(NOISES), help=help)
+        elif typing.get_origin(kind) is typing.Literal:
+            group.add_argument(*flags, dest=key, choices=typing.get_args(kind), help=help)
         else:
-            read = _whole_numbers if typing.get_origin(kind) is tuple else kind
+            read = _list_of(kind) if typing.get_origin(kind) is tuple else kind
             group.add_argument(*flags, dest=key, type=read, help=help, metavar="")
 
 
@@ -87,13 +89,24 @@ def _function(name: str) -> Callable[..., Recipe]:
 
 
 def _parameters(function: Callable[..., Recipe]) -> Mapping[str, inspect.Parameter]:
-    return inspect.signature(function).parameters
+    """What may be changed: the arguments that have a default."""
+    every = inspect.signature(function).parameters
+    return {key: p for key, p in every.items() if p.default is not inspect.Parameter.empty}
 
 
 def _without_none(kind: Any) -> Any:
     if isinstance(kind, types.UnionType):
         return next(k for k in typing.get_args(kind) if k is not types.NoneType)
     return kind
+
+
+def _list_of(kind: Any) -> Callable[[str], tuple]:
+    """How a list is read: words, or whole numbers."""
+    return _words if typing.get_args(kind)[0] is str else _whole_numbers
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _whole_numbers(text: str) -> tuple[int, ...]:

@@ -104,6 +104,11 @@ def _parser() -> argparse.ArgumentParser:
     _reconstruct_parser(verbs)
     _encode_parser(verbs)
     _report_parser(verbs)
+    _compare_parser(verbs)
+    _analyse_parser(verbs)
+    _roots_parser(verbs)
+    _zoo_parser(verbs)
+    _simulate_parser(verbs)
     return parser
 
 
@@ -136,10 +141,14 @@ def _fit_parser(verbs) -> None:
 
 def _data_options(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("data")
-    data.add_argument("--kind", help="beats, windows, series, rows or images")
+    data.add_argument("--kind", help="beats, windows, series, trajectories, rows or images")
     data.add_argument("--time", metavar="COLUMN", help="the column with the times")
     data.add_argument("--columns", "--column", "--lead", "--leads", metavar="A,B", dest="columns",
                       help="the columns or leads to use")  # fmt: skip
+    data.add_argument("--by", metavar="A,B", help="the columns that tell recordings apart")
+    data.add_argument("--channel", metavar="COLUMN", help="the column that names channels")
+    data.add_argument("--inputs", "--input", metavar="A,B",
+                      help="trajectories: the columns that drive an equation")  # fmt: skip
     data.add_argument("--rate", type=float, help="samples a second, where there are no times")
     data.add_argument("--unit", help="the unit of rows")
     data.add_argument("--before", type=float, help="beats: seconds before the R peak (0.25)")
@@ -150,7 +159,7 @@ def _data_options(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--transform", help="windows: level, log-return or z-score")
     data.add_argument("--same-patient", metavar="A,B", action="append",
                       help="records of one patient, where headers do not say it")  # fmt: skip
-    data.add_argument("--split", help="group, time or random (group where there are several)")
+    data.add_argument("--split", help="group, time, random, within or none")
     data.add_argument("--test", type=float, help="the share held out for the test (0.2)")
     data.add_argument("--validation", type=float, help="the share for early stopping (0.1)")
     data.add_argument("--gap", type=float, help="time left out between parts (one window)")
@@ -214,4 +223,73 @@ def _report_parser(verbs) -> None:
     parser = _verb(verbs, "report", "write the page of a run: one self-contained HTML file")
     parser.add_argument("run", help="a run folder")
     parser.add_argument("-o", "--output", metavar="FILE", help="default: RUN/report.html")
+    parser.add_argument("--force", action="store_true", help="replace FILE")
+
+
+def _compare_parser(verbs) -> None:
+    parser = _verb(
+        verbs, "compare", "fit several recipes to the same data, and say which is ahead",
+        usage="unweave compare DATA RECIPE [RECIPE ...] [options]",
+    )  # fmt: skip
+    parser.add_argument("data", nargs=1, help="a file, a folder, physionet:…, or a built-in set")
+    recipes = "a recipe, FILE.ode or zoo:NAME; with options of its own: vae:latents=5,epochs=20"
+    parser.add_argument("recipes", nargs="+", metavar="RECIPE", help=recipes)
+    _data_options(parser)
+    run = parser.add_argument_group("comparison")
+    run.add_argument("--seeds", type=int, default=5, help="how many seeds, from 0 on (5)")
+    out = "keeps every fit, and goes on from there (default: runs/compare-DATA)"
+    run.add_argument("--out", metavar="DIR", help=out)
+    run.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def _analyse_parser(verbs) -> None:
+    parser = _verb(
+        verbs, "analyse", "equilibria, stability, phase portrait and basins of an equation",
+        usage="unweave analyse FILE.ode|zoo:NAME|RUN [options]",
+    )  # fmt: skip
+    parser.add_argument("source", metavar="SOURCE", help="an equation, or a run that fitted one")
+    value = "a latent's value (default: its prior's median, or the estimate)"
+    parser.add_argument("--set", action="append", metavar="NAME=VALUE", help=value)
+    where = "where to look (default: where courses of the equation go)"
+    parser.add_argument("--box", action="append", metavar="STATE=LOW:HIGH", help=where)
+    parser.add_argument("--until", type=float, help="how long those courses are (100)")
+    along = "follow the equilibria along a latent: folds and Hopf points"
+    parser.add_argument("--along", metavar="NAME=LOW:HIGH", help=along)
+    parser.add_argument("--lyapunov", action="store_true", help="the Lyapunov spectrum too")
+    parser.add_argument("--latex", metavar="DIR", help="write it as an article, too")
+    output = ".svg, .png or .pdf (default: RUN/phase.svg or SOURCE-phase.svg)"
+    parser.add_argument("-o", "--output", metavar="FILE", help=output)
+    parser.add_argument("--force", action="store_true", help="replace FILE")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def _roots_parser(verbs) -> None:
+    parser = _verb(verbs, "roots", "all real roots of a formula on an interval")
+    parser.add_argument("formula", help='such as "x**3 - 2*x - 5" or "cos(x) = x"')
+    parser.add_argument("--between", type=float, nargs=2, default=(-100.0, 100.0),
+                        metavar=("LOW", "HIGH"), help="the interval (-100 100)")  # fmt: skip
+
+
+def _zoo_parser(verbs) -> None:
+    parser = _verb(verbs, "zoo", "list the equations that are built in, or print one")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="the one whose text is printed")
+
+
+def _simulate_parser(verbs) -> None:
+    parser = _verb(
+        verbs, "simulate", "solve an equation, at latents that are chosen or drawn",
+        usage="unweave simulate FILE.ode|zoo:NAME [options]",
+    )  # fmt: skip
+    parser.add_argument("source", metavar="SOURCE", help="a file with an equation, or zoo:NAME")
+    parser.add_argument("--until", type=float, help="the last time (10, or the zoo's own)")
+    parser.add_argument("--samples", type=int, help="how many times (201, or the zoo's own)")
+    parser.add_argument("--set", nargs="+", action="extend", metavar="NAME=VALUE",
+                        help="latents; the others are at their priors' medians")  # fmt: skip
+    parser.add_argument("-n", type=int, help="so many courses, their latents drawn")
+    parser.add_argument("--noise", action="store_true", help="with the noise of a measurement")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--inputs", metavar="FILE", help="a table of what drives the equation")
+    parser.add_argument("--time", default="time", metavar="COLUMN", help="its times (time)")
+    parser.add_argument("-o", "--output", metavar="FILE",
+                        help="a table or array (default: some rows are printed)")  # fmt: skip
     parser.add_argument("--force", action="store_true", help="replace FILE")

@@ -13,10 +13,14 @@ from .._model import require
 from ..data import restore
 from ..run import Run, load_run
 from ..sources import Source, read_source, split_source
+from ._analyse import analyse_verb, roots_verb
 from ._cache import use_compilation_cache
+from ._compare import compare_verb
 from ._fit import fit_help, fit_verb, given_source
 from ._options import describe_recipes
 from ._output import Result, check_free, print_result, write_codes, write_observations
+from ._simulate import simulate_verb
+from ._zoo import zoo_verb
 
 
 def run(options: argparse.Namespace, arguments: list[str], parser: argparse.ArgumentParser) -> int:
@@ -92,7 +96,9 @@ def _sample(options: argparse.Namespace) -> Result:
         raise ValueError(f"{options.n} samples were asked for; give -n at least 1.")
     path = _output(options, fitted, "samples.csv")
     key = jax.random.key(options.seed)
-    x = show.draw(fitted.model, options.n, noise=not options.no_noise, key=key)
+    x = show.draw(
+        fitted.model, options.n, conditions=fitted.conditions, noise=not options.no_noise, key=key
+    )
     x = restore(x, fitted.schema)
     write_observations(path, x, fitted.schema)
     return (
@@ -106,7 +112,10 @@ def _traverse(options: argparse.Namespace) -> Result:
 
     fitted = load_run(options.run)
     path = _output(options, fitted, "traversal.svg")
-    x = show.traverse(fitted.model, steps=options.steps, low=options.low, high=options.high)
+    x = show.traverse(
+        fitted.model, steps=options.steps, low=options.low, high=options.high,
+        condition=_row(fitted, 0),
+    )  # fmt: skip
     names, kl = fitted.model.latents.names, fitted.result["kl_per_latent"]
     figure = plots.traversal(
         _restored(x, fitted),
@@ -134,8 +143,11 @@ def _interpolate(options: argparse.Namespace) -> Result:
             f"--between {first} {last} is out of range: the run keeps {n} held-out examples, "
             f"0 to {n - 1}."
         )
-    codes = show.codes(fitted.model, fitted.examples[[first, last]])
-    x = show.interpolate(fitted.model, codes[0], codes[1], steps=options.steps)
+    both = jax.tree.map(lambda part: part[[first, last]], fitted.conditions)
+    codes = show.codes(fitted.model, fitted.examples[[first, last]], conditions=both)
+    x = show.interpolate(
+        fitted.model, codes[0], codes[1], steps=options.steps, condition=_row(fitted, first)
+    )
     plots.save(plots.samples(restore(x, fitted.schema), fitted.schema), path)
     return {"run": str(fitted.folder), "output": str(path)}, f"interpolation: {path}"
 
@@ -148,7 +160,9 @@ def _reconstruct(options: argparse.Namespace) -> Result:
         raise ValueError(f"{options.n} reconstructions were asked for; give -n at least 1.")
     path = _output(options, fitted, "reconstructions.svg")
     x = fitted.examples[: options.n]
-    figure = plots.reconstructions(x, show.reconstruct(fitted.model, x), fitted.schema)
+    conditions = jax.tree.map(lambda part: part[: options.n], fitted.conditions)
+    rebuilt = show.reconstruct(fitted.model, x, conditions=conditions)
+    figure = plots.reconstructions(x, rebuilt, fitted.schema)
     plots.save(figure, path)
     return {"run": str(fitted.folder), "output": str(path)}, f"reconstructions: {path}"
 
@@ -166,7 +180,7 @@ def _encode(options: argparse.Namespace) -> Result:
             f"the observations have shape {data.schema.shape}, and the model of {options.run} "
             f"takes {fitted.schema.shape}; read them as the run did (see its run.toml)."
         )
-    codes = show.codes(fitted.model, data.observations)
+    codes = show.codes(fitted.model, data.observations, conditions=data.conditions)
     write_codes(path, codes, data, fitted.model)
     result = {"run": str(fitted.folder), "n": len(codes), "output": str(path)}
     return result, f"{len(codes)} codes: {path}"
@@ -189,7 +203,17 @@ _VERBS: Mapping[str, Callable[[argparse.Namespace], Result]] = {
     "reconstruct": _reconstruct,
     "encode": _encode,
     "report": _report,
+    "compare": compare_verb,
+    "analyse": analyse_verb,
+    "roots": roots_verb,
+    "zoo": zoo_verb,
+    "simulate": simulate_verb,
 }
+
+
+def _row(fitted: Run, row: int) -> Any:
+    """What is known beside one of the run's examples, if anything."""
+    return jax.tree.map(lambda part: part[row], fitted.conditions)
 
 
 def _output(options: argparse.Namespace, fitted: Run, name: str) -> Path:

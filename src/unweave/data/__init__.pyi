@@ -1,4 +1,6 @@
 from ._beats import beats as beats
+from ._competition import COMPETITION_FACTORS as COMPETITION_FACTORS
+from ._competition import competition_cloud as competition_cloud
 from ._convert import from_pandas as from_pandas
 from ._convert import from_xarray as from_xarray
 from ._convert import to_pandas as to_pandas
@@ -23,6 +25,9 @@ from ._split import split as split
 from ._split import split_at_random as split_at_random
 from ._split import split_by_group as split_by_group
 from ._split import split_by_time as split_by_time
+from ._split import split_none as split_none
+from ._split import split_within as split_within
+from ._trajectories import trajectories as trajectories
 from ._transform import LEVEL as LEVEL
 from ._transform import LOG_RETURN as LOG_RETURN
 from ._transform import TRANSFORMS as TRANSFORMS

@@ -6,6 +6,7 @@ netCDF; data made elsewhere need not have it.
 """
 
 import math
+from collections.abc import Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from ._dataset import Dataset
 from ._describe import (
     ATTRIBUTE,
     FACTOR,
+    INPUT,
     REFERENCE,
     assemble,
     coordinates,
@@ -31,8 +33,9 @@ def to_pandas(data: Dataset) -> pd.DataFrame:
     """A long table: a row for each point of each observation, a column for each channel.
 
     The columns are observation, record, group, start and end, then label, factors and
-    references where there are some, then a column for each axis (time, or row and column) and
-    for each channel.
+    references where there are some, then a column for each axis (time, or row and column), for
+    each input and for each channel. Where observations have times of their own, these are the
+    times.
     """
     about = {
         "observation": np.arange(len(data)),
@@ -51,7 +54,8 @@ def to_pandas(data: Dataset) -> pd.DataFrame:
             for k in range(data.references.shape[2]):
                 about[f"{REFERENCE}{channel} {k}"] = data.references[:, c, k]
     axes = coordinates(data.schema)
-    columns = [*about, *axes, *data.schema.channels]
+    inputs = [INPUT + name for name in data.input_names]
+    columns = [*about, *axes, *inputs, *data.schema.channels]
     twice = sorted({name for name in columns if columns.count(name) > 1})
     if twice:
         raise ValueError(f"two columns would be called '{twice[0]}'; rename the channel.")
@@ -59,6 +63,11 @@ def to_pandas(data: Dataset) -> pd.DataFrame:
     grid = np.meshgrid(*axes.values(), indexing="ij")
     table = {name: np.repeat(column, points) for name, column in about.items()}
     table |= {name: np.tile(part.ravel(), len(data)) for name, part in zip(axes, grid, strict=True)}
+    if data.times is not None:
+        table["time"] = data.times.ravel()
+    if data.inputs is not None:
+        flat = data.inputs.reshape(-1, len(inputs))
+        table |= {name: flat[:, k] for k, name in enumerate(inputs)}
     values = data.observations.reshape(-1, data.schema.shape[-1])
     table |= {name: values[:, c] for c, name in enumerate(data.schema.channels)}
     frame = pd.DataFrame(table)
@@ -86,23 +95,28 @@ def from_pandas(frame: pd.DataFrame) -> Dataset:
     channels = [
         str(name)
         for name in frame.columns
-        if name not in known and not str(name).startswith((FACTOR, REFERENCE))
+        if name not in known and not str(name).startswith((FACTOR, REFERENCE, INPUT))
     ]
+    inputs = [str(name) for name in frame.columns if str(name).startswith(INPUT)]
     if not channels or frame.empty:
         raise ValueError("the table has no rows, or no column for a channel.")
-    text = [name for name in channels if not pd.api.types.is_numeric_dtype(frame[name])]
+    text = [name for name in channels + inputs if not pd.api.types.is_numeric_dtype(frame[name])]
     if text:
         raise ValueError(f"the column '{text[0]}' holds no numbers; leave it out.")
     first = frame.drop_duplicates("observation")
-    points, grid = _grid(frame, axes, len(first))
-    shape = (*points, len(channels))
     saved = read_description(frame.attrs)
+    own = bool(saved.get("own_times", False)) and axes == ["time"]
+    points, grid = _grid(frame, axes, len(first), own=own)
+    form = (len(first), *points)
     return assemble(
-        frame[channels].to_numpy().reshape(len(first), *shape),
+        frame[channels].to_numpy().reshape(*form, len(channels)),
         tuple(channels),
-        grid,
+        _shared(saved, points[0]) if own else grid,
         saved,
         {str(name): first[name].to_numpy() for name in first.columns},
+        times=frame["time"].to_numpy(np.float64).reshape(form) if own else None,
+        inputs=frame[inputs].to_numpy(np.float64).reshape(*form, -1) if inputs else None,
+        input_names=tuple(name.removeprefix(INPUT) for name in inputs),
     )
 
 
@@ -135,6 +149,12 @@ def to_xarray(data: Dataset) -> "xarray.Dataset":
         coords["factor"] = ("factor", np.asarray(data.factor_names))
     if data.references is not None:
         variables["references"] = (("observation", "channel", "number"), data.references)
+    if data.times is not None:
+        variables["times"] = (("observation", "time"), data.times, unit)
+    if data.inputs is not None:
+        variables["inputs"] = (("observation", "time", "input"), data.inputs)
+        coords["input"] = ("input", np.asarray(data.input_names))
+        coords["input unit"] = ("input", np.asarray(data.input_units))
     return xr.Dataset(variables, coords, attrs={ATTRIBUTE: describe(data)})
 
 
@@ -174,34 +194,53 @@ def from_xarray(arrays: "xarray.Dataset") -> Dataset:
             for c, name in enumerate(channels)
             for k in range(numbers.shape[2])
         }
-    return assemble(array.to_numpy(), channels, grid, saved, about)
+    inputs = "inputs" in arrays
+    return assemble(
+        array.to_numpy(),
+        channels,
+        grid,
+        saved,
+        about,
+        times=arrays["times"].to_numpy() if "times" in arrays else None,
+        inputs=arrays["inputs"].to_numpy() if inputs else None,
+        input_names=tuple(map(str, arrays["input"].to_numpy())) if inputs else (),
+    )
 
 
 def _grid(
-    frame: pd.DataFrame, axes: list[str], n: int
+    frame: pd.DataFrame, axes: list[str], n: int, *, own: bool
 ) -> tuple[tuple[int, ...], dict[str, np.ndarray]]:
-    """The number of points on each axis, and their coordinates."""
+    """The number of points on each axis, and their coordinates; where observations have their
+    `own` times there are none that they share."""
     points = len(frame) // n
     form = (n, points)
-    grid = {axis: np.unique(frame[axis].to_numpy()) for axis in axes}
-    size = tuple(len(part) for part in grid.values())
+    grid = {} if own else {axis: np.unique(frame[axis].to_numpy()) for axis in axes}
+    size = (points,) if own else tuple(len(part) for part in grid.values())
     if n * points != len(frame) or math.prod(size) != points:
         raise ValueError(
             f"the {len(frame)} rows are not the same {' by '.join(axes)} points for each of "
             f"{n} observations; fill in what is missing with empty values."
         )
     numbers = frame["observation"].to_numpy().reshape(form)
-    coordinates = [frame[axis].to_numpy().reshape(form) for axis in axes]
     wanted = np.meshgrid(*grid.values(), indexing="ij")
     same = all(
-        np.array_equal(part, np.broadcast_to(want.ravel(), form))
-        for part, want in zip(coordinates, wanted, strict=True)
+        np.array_equal(frame[axis].to_numpy().reshape(form), np.broadcast_to(want.ravel(), form))
+        for axis, want in zip(grid, wanted, strict=True)
     )
     if not same or not np.array_equal(numbers, np.broadcast_to(numbers[:, :1], form)):
         raise ValueError(
             f"the rows are not in order; sort the table by observation, {', '.join(axes)}."
         )
     return size, grid
+
+
+def _shared(saved: Mapping[str, Any], points: int) -> dict[str, np.ndarray]:
+    """The times of a schema whose observations have others of their own."""
+    schema = saved.get("schema", {})
+    if len(schema.get("instants", ())) == points:
+        return {"time": np.asarray(schema["instants"])}
+    origin, step = (schema.get(name, other) for name, other in (("origin", 0.0), ("step", 1.0)))
+    return {"time": origin + step * np.arange(points)}
 
 
 def _xarray() -> ModuleType:

@@ -5,7 +5,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from .._course import Course
 from .._schema import Schema
+
+#: The arrays of a dataset that have a row for each observation.
+_BY_ROW = (
+    "observations", "records", "groups", "spans", "labels", "factors", "references", "times",
+    "inputs",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +78,10 @@ class Dataset:
     must not be split (a patient); `spans` `(n, 2)` are its first and last time in the
     recording. `labels` `(n,)` are indices into `label_names`; `factors` `(n, factor)` are known
     generative factors; `references` `(n, channel, k)` is what undoes each one's transform.
+
+    `times` `(n, time)` are each observation's own where they differ; one that is shorter than
+    others repeats its last time and ends in NaN. `inputs` `(n, time, input)` are what drove each
+    observation, always known.
     """
 
     observations: np.ndarray
@@ -84,6 +95,10 @@ class Dataset:
     factor_names: tuple[str, ...] = ()
     references: np.ndarray | None = None
     notes: tuple[str, ...] = field(default=())
+    times: np.ndarray | None = None
+    inputs: np.ndarray | None = None
+    input_names: tuple[str, ...] = ()
+    input_units: tuple[str, ...] = ()
 
     def __post_init__(self):
         if self.observations.shape[1:] != self.schema.shape:
@@ -92,25 +107,59 @@ class Dataset:
                 f"shape {self.schema.shape}."
             )
         n = len(self.observations)
-        for name in ("records", "groups", "spans", "labels", "factors", "references"):
+        for name in _BY_ROW:
             part = getattr(self, name)
             if part is not None and len(part) != n:
                 raise ValueError(f"{len(part)} {name} were given for {n} observations.")
+        self._check_times()
+        self._check_inputs()
+
+    def _check_times(self) -> None:
+        if self.times is None:
+            return
+        if self.times.shape != (len(self), self.schema.shape[0]) or not self.schema.is_series:
+            raise ValueError(
+                f"times of shape {self.times.shape} were given for {len(self)} observations with "
+                f"axes {', '.join(self.schema.axes)} of shape {self.schema.shape}; give (n, time)."
+            )
+        # NaN fails this too
+        if not (np.isfinite(self.times).all() and np.all(np.diff(self.times, axis=1) >= 0)):
+            raise ValueError("the times of an observation go back or are missing; sort it by time.")
+
+    def _check_inputs(self) -> None:
+        names, units = self.input_names, self.input_units
+        if self.inputs is None and not names and not units:
+            return
+        shape = (len(self), self.schema.shape[0], len(names))
+        found = None if self.inputs is None else self.inputs.shape
+        if self.inputs is None or found != shape or len(units) != len(names):
+            raise ValueError(
+                f"inputs of shape {found}, {len(names)} input names and {len(units)} input units "
+                f"were given; {len(self)} observations with these names need inputs of shape "
+                f"{shape} and a unit for each name."
+            )
+        if not np.isfinite(self.inputs).all():
+            raise ValueError(
+                "an input is missing somewhere, and what drives an equation must be known at every "
+                "time; fill it in."
+            )
 
     def __len__(self) -> int:
         return len(self.observations)
 
+    @property
+    def conditions(self) -> Course | None:
+        """What the protocol calls the condition of each observation, a tree of arrays with one
+        row for each; None where the schema says all."""
+        if self.times is None and self.inputs is None:
+            return None
+        return Course(self.times, self.inputs)
+
     def take(self, rows: np.ndarray | Sequence[int] | slice) -> "Dataset":
         """The dataset of these rows, an index array, a mask or a slice."""
         index = np.asarray(rows) if not isinstance(rows, slice) else rows
-        parts = {
-            name: part[index]
-            for name in (
-                "observations", "records", "groups", "spans", "labels", "factors", "references",
-            )
-            if (part := getattr(self, name)) is not None
-        }  # fmt: skip
-        return replace(self, **parts)
+        rows_of = {name: part for name in _BY_ROW if (part := getattr(self, name)) is not None}
+        return replace(self, **{name: part[index] for name, part in rows_of.items()})
 
     def thinned(self, most: int) -> "Dataset":
         """At most `most` observations, evenly spread over all."""

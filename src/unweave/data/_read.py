@@ -24,6 +24,8 @@ def read_signals(
     time: str | None = None,
     columns: Sequence[str] | None = None,
     rate: float | None = None,
+    by: str | Sequence[str] = (),
+    channel: str | None = None,
 ) -> tuple[Signal, ...]:
     """Reads recordings over time: WFDB records, or tables in CSV, TSV or Parquet.
 
@@ -37,26 +39,42 @@ def read_signals(
     they are. Without `columns` every column of numbers but the time is a channel. Files with
     the same columns that continue each other in time are one record, others one each.
 
+    **Long tables** hold several recordings, told apart by the columns `by`: each combination of
+    their values is a record, named by them ("Pc", or "1 5.7" of two columns, after the file's
+    name where there are several files). Where a column `channel` says what was measured in each
+    row, its values are the channels, and at a time at which one of them has no row it is NaN.
+
     **Arguments:**
 
     - `paths`: one path or several.
     - `time`: the table's column of times; without one, a row's time is its number / `rate`.
     - `columns`: the channels to read, in this order.
     - `rate`: rows a second, for tables without times.
+    - `by`: the columns that tell the recordings of a file apart.
+    - `channel`: the column that names each row's channel; `columns` are then what was measured.
 
     **Raises:** `DataError` if a file is missing, damaged or not what it should be, `OSError` if
     it cannot be reached.
     """
     every = _paths(paths)
     chosen = None if columns is None else _columns(columns)
+    parts = _columns(by) if by else ()
     if rate is not None and not (math.isfinite(rate) and rate > 0):
         raise DataError(f"a rate of {rate} rows a second was given; it must be positive.")
     if time is not None and rate is not None:
         raise DataError("both a time column and a rate were given; give one of them.")
+    if channel is not None and time is None:
+        raise DataError(
+            f"the channels are in the column {quoted(channel)}, so rows cannot be counted for "
+            "times; name the column of times (time, or --time)."
+        )
     records = [records_at(path) for path in every]
     if all(records):
-        if time is not None or rate is not None:
-            raise DataError("WFDB records know their own times; give neither a time nor a rate.")
+        if time is not None or rate is not None or parts or channel is not None:
+            raise DataError(
+                "WFDB records know their own times and channels; give neither a time nor a rate, "
+                "nor columns that part a table (by, channel)."
+            )
         return read_records([name for some in records for name in some], chosen)
     if any(records):
         raise DataError("WFDB records and tables were given together; read them one by one.")
@@ -64,7 +82,7 @@ def read_signals(
     # pandas takes a quarter of a second to import: arrays and records do not wait for it
     from ._read_tables import TableOptions, read_tables
 
-    return read_tables(files, TableOptions(time, chosen, rate))
+    return read_tables(files, TableOptions(time, chosen, rate, parts, channel))
 
 
 def read_rows(paths: Paths, *, unit: str = "") -> Dataset:

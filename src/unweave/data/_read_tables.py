@@ -21,6 +21,7 @@ from ._guard import (
     quoted,
     stem,
 )
+from ._read_long import channel_codes, parting_columns, pivoted, recordings
 from ._read_text import Table, read_text_table
 
 #: Unix times that are too large to be seconds, and what they then are in one second.
@@ -31,17 +32,32 @@ _UNIX = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3), (1e8, 1.0))
 @dataclass(frozen=True)
 class TableOptions:
     """Which columns of a table are read: the time's, the channels', or a rate in rows a second
-    where there is no time."""
+    where there is no time; those that tell recordings apart, and the one that names channels."""
 
     time: str | None
     columns: tuple[str, ...] | None
     rate: float | None
+    by: tuple[str, ...] = ()
+    channel: str | None = None
+
+    @property
+    def about(self) -> tuple[str, ...]:
+        """The columns that are no channels."""
+        return tuple(name for name in (self.time, *self.by, self.channel) if name is not None)
 
 
 def read_tables(paths: Sequence[Path], options: TableOptions) -> tuple[Signal, ...]:
-    """One signal for each file, or one for all where the files continue each other in time."""
-    signals = tuple(_signal(path, options) for path in paths)
-    return signals if options.time is None else _joined(signals)
+    """One signal for each recording of each file, or one for all files where these continue each
+    other in time and hold one recording each."""
+    parts = [_signals(path, options) for path in paths]
+    if options.by and len(paths) > 1:
+        # two files may give their recordings the same names
+        parts = [
+            [_named(signal, f"{stem(path)} {signal.record}") for signal in part]
+            for path, part in zip(paths, parts, strict=True)
+        ]
+    signals = tuple(signal for part in parts for signal in part)
+    return signals if options.time is None or options.by else _joined(signals)
 
 
 def read_table(path: Path) -> Table:
@@ -72,28 +88,42 @@ def numbers(path: Path, table: Table, name: str) -> np.ndarray:
     return result
 
 
-def _signal(path: Path, options: TableOptions) -> Signal:
+def _signals(path: Path, options: TableOptions) -> list[Signal]:
     table = read_table(path)
-    names = _channels(path, table, options)
-    values = np.stack([numbers(path, table, name) for name in names], axis=1)
+    columns = _channels(path, table, options)
+    values = np.stack([numbers(path, table, name) for name in columns], axis=1)
     if np.isnan(values).all():
-        raise DataError(f"{quoted(path)} has no number in {listed(names)}; every field is empty.")
-    times, unit = _times(path, table, options)
-    return Signal(
-        record=stem(path),
-        group=stem(path),
-        values=values,
-        times=times,
-        channels=names,
-        units=("",) * len(names),
-        time_unit=unit,
-    )
+        raise DataError(f"{quoted(path)} has no number in {listed(columns)}; every field is empty.")
+    every = np.arange(len(table.frame))
+    parts = recordings(path, table, options.by) if options.by else [(stem(path), every)]
+    times, unit = _times(path, table, options, parts)
+    names, codes, found = columns, every * 0, ("",)
+    if options.channel is not None:
+        codes, found = channel_codes(path, table, options.channel)
+        several = len(columns) > 1
+        names = tuple(f"{name} {c}" if several else name for name in found for c in columns)
+    signals = []
+    for record, rows in parts:
+        at, x = times[rows], values[rows]
+        if options.channel is not None:
+            at, x = pivoted(path, table, times, codes, values, channels=len(found), rows=rows)
+        if np.isnan(x).all():
+            raise DataError(
+                f"the recording {quoted(record)} in {quoted(path)} has no number in "
+                f"{listed(columns)}; leave its rows out."
+            )
+        signals.append(Signal(record, record, x, at, names, ("",) * len(names), unit))
+    return signals
+
+
+def _named(signal: Signal, name: str) -> Signal:
+    return replace(signal, record=name, group=name)
 
 
 def _channels(path: Path, table: Table, options: TableOptions) -> tuple[str, ...]:
     every = [str(name) for name in table.frame.columns]
-    for wanted in (options.time, *(options.columns or ())):
-        if wanted is not None and wanted not in every:
+    for wanted in (*options.about, *(options.columns or ())):
+        if wanted not in every:
             raise DataError(
                 f"{quoted(path)} has no column {quoted(wanted)} (it has {listed(every)})"
                 f"{closest(wanted, every) or '.'}"
@@ -101,7 +131,7 @@ def _channels(path: Path, table: Table, options: TableOptions) -> tuple[str, ...
     if options.columns is not None:
         return options.columns
     found = tuple(
-        name for name in every if name != options.time and _is_numeric(table.column(name))
+        name for name in every if name not in options.about and _is_numeric(table.column(name))
     )
     if not found:
         raise DataError(
@@ -127,9 +157,14 @@ def _is_numeric(column: pd.Series) -> bool:
     return bool(np.mean(~np.isnan(_coerced(present))) > 0.5)
 
 
-def _times(path: Path, table: Table, options: TableOptions) -> tuple[np.ndarray, str]:
+def _times(
+    path: Path, table: Table, options: TableOptions, parts: Sequence[tuple[str, np.ndarray]]
+) -> tuple[np.ndarray, str]:
+    """The time of each row and the unit; without times, rows count from the recording's first."""
     if options.time is None:
-        rows = np.arange(len(table.frame), dtype=np.float64)
+        rows = np.empty(len(table.frame))
+        for _, place in parts:
+            rows[place] = np.arange(len(place))
         return (rows, "") if options.rate is None else (rows / options.rate, "s")
     column = table.column(options.time)
     if _is_numeric(column) or column.dropna().empty:
@@ -138,7 +173,7 @@ def _times(path: Path, table: Table, options: TableOptions) -> tuple[np.ndarray,
     else:
         times = _clock_times(path, table, options.time)
         unit = "s"
-    _check_times(path, table, options.time, times)
+    _check_times(path, table, options, times, parts)
     if not unit and np.all(times == np.round(times)):
         for least, each in _UNIX:
             if times[0] >= least:
@@ -161,22 +196,52 @@ def _clock_times(path: Path, table: Table, name: str) -> np.ndarray:
     return np.where(np.isnat(moments), np.nan, moments.astype(np.int64) / 1e6)
 
 
-def _check_times(path: Path, table: Table, name: str, times: np.ndarray) -> None:
+def _check_times(
+    path: Path,
+    table: Table,
+    options: TableOptions,
+    times: np.ndarray,
+    parts: Sequence[tuple[str, np.ndarray]],
+) -> None:
+    """Raises `DataError` where a row has no time, or, unless channels are parted later, where
+    the times of a recording do not increase."""
+    column = table.column(str(options.time))
     missing = np.flatnonzero(np.isnan(times))
     if len(missing):
         raise DataError(
             f"row {table.first_row + missing[0]} of {quoted(path)} has no time in column "
-            f"{quoted(name)}; every row needs one."
+            f"{quoted(options.time)}; every row needs one."
         )
-    backward = np.flatnonzero(np.diff(times) <= 0)
-    if len(backward):
-        row, column = int(backward[0]) + 1, table.column(name)
+    for record, rows in parts if options.channel is None else ():
+        backward = np.flatnonzero(np.diff(times[rows]) <= 0)
+        if not len(backward):
+            continue
+        last, row = rows[backward[0]], rows[backward[0] + 1]
+        of = f"recording {quoted(record)} of {quoted(path)}" if options.by else quoted(path)
         raise DataError(
-            f"the times in column {quoted(name)} of {quoted(path)} do not increase at row "
-            f"{table.first_row + row} ({quoted(column.iloc[row - 1])}, then "
-            f"{quoted(column.iloc[row])}); sort the rows by time, remove duplicates, and put "
-            "separate recordings in separate files."
+            f"the times in column {quoted(options.time)} of {of} do not increase at row "
+            f"{table.first_row + row} ({quoted(column.iloc[last])}, then "
+            f"{quoted(column.iloc[row])}); {_remedy(table, times, options)}"
         )
+
+
+def _remedy(table: Table, times: np.ndarray, options: TableOptions) -> str:
+    """What makes times increase: the columns that tell recordings apart, if any do."""
+    taken = (*options.about, *(options.columns or ()))
+    names = parting_columns(table, times, options.by, taken)
+    if not names:
+        return (
+            "sort the rows by time, remove duplicates, and put separate recordings in separate "
+            "files."
+        )
+    left = [name for name in map(str, table.frame.columns) if name not in (*options.about, *names)]
+    measured = [name for name in left if _is_numeric(table.column(name))]
+    pivots = len(names) == len(measured) == 1 and not _is_numeric(table.column(names[0]))
+    other = f", or --channel {names[0]} if it names what was measured" if pivots else ""
+    return (
+        f"{listed(names)} would part the rows into recordings whose times do: use --by "
+        f"{','.join(listed((name,)) for name in (*options.by, *names))}{other}."
+    )
 
 
 def _joined(signals: tuple[Signal, ...]) -> tuple[Signal, ...]:

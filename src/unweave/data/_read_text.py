@@ -39,9 +39,11 @@ def read_text_table(path: Path) -> Table:
     """A text table, its separator found among tab, semicolon, comma and white space.
 
     A first row made of numbers and times alone is data, and the columns are then c1, c2, ....
-    Lines at the top that begin with `#` or `%` are skipped.
+    Lines at the top that begin with `#` or `%` are skipped; but where a single `%` line stands
+    above columns parted by spaces, it may name them (`_names_above`).
     """
-    data, skipped = _without_comments(read_text(path))
+    whole = read_text(path)
+    data, skipped = _without_comments(whole)
     if not data or data.isspace():
         raise DataError(f"{quoted(path)} has no rows, only comments.")
     head = _head(data)
@@ -57,8 +59,10 @@ def read_text_table(path: Path) -> Table:
         )
     named = not all(_is_value(field) for field in first)
     names = [f.strip() or f"c{i + 1}" for i, f in enumerate(first)]
-    names = names if named else [f"c{i + 1}" for i in range(width)]
-    repeated = {name for name in names if names.count(name) > 1} if named else set()
+    if not named:
+        above = whole[: len(whole) - len(data)] if separator == WHITESPACE else b""
+        names = _names_above(above, _fields(head, separator))
+    repeated = {name for name in names if names.count(name) > 1}
     if repeated:
         raise DataError(
             f"{quoted(path)} has several columns named {quoted(min(repeated))}; rename them."
@@ -98,6 +102,26 @@ def _without_comments(data: bytes) -> tuple[bytes, int]:
         start = (data.find(b"\n", start) + 1) or len(data)
         skipped += 1
     return (data[start:] if skipped else data), skipped
+
+
+def _names_above(comment: bytes, rows: list[list[str]]) -> list[str]:
+    """The columns' names: c1, c2, ..., or those in a lone `%` line.
+
+    It names all columns, or, as with M. Schmidt and H. Lipson's recordings of 2009, those that
+    follow a column of the trial, the same in many rows, and one of times, which rise.
+    """
+    names = [f"c{i + 1}" for i in range(len(rows[0]))]
+    words = comment.decode().removeprefix("%").split()
+    lone = comment.startswith(b"%") and comment.count(b"\n") == 1
+    if not lone or not words or len(set(words)) < len(words):
+        return names
+    if len(words) == len(names):
+        return words
+    trials, times = ({row[i] for row in rows if len(row) > i} for i in (0, 1))
+    timed = len(trials) == 1 and len(times) == len(rows) > 2
+    if not timed or len(words) > len(names) - 2 or {"trial", "time"} & set(words):
+        return names
+    return ["trial", "time", *words, *names[2 + len(words) :]]
 
 
 def _head(data: bytes) -> list[str]:

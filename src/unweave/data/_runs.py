@@ -69,15 +69,11 @@ def _run(signal: Signal, steps: np.ndarray, first: int, end: int) -> Run:
     return Run(values, np.interp(np.arange(size), place, signal.times[first:end]), rows)
 
 
-def check_alike(signals: Sequence[Signal]) -> float:
-    """The step that all `signals` share, once they are found to share channels and units too.
-
-    **Raises:** `ValueError` naming the first record that differs.
-    """
+def check_alike(signals: Sequence[Signal]) -> None:
+    """Raises `ValueError` naming the first of the `signals` whose channels or units differ."""
     if not signals:
         raise ValueError("no signal was given; at least one is needed.")
     first = signals[0]
-    step = sampling_step(first)
     for other in signals[1:]:
         if other.channels != first.channels:
             shared = [name for name in first.channels if name in other.channels]
@@ -91,12 +87,15 @@ def check_alike(signals: Sequence[Signal]) -> float:
                 f"record '{other.record}' is in {_units(other)} and '{first.record}' in "
                 f"{_units(first)}; convert one of them."
             )
-    return step
 
 
 def check_one_step(signals: Sequence[Signal]) -> float:
-    """As `check_alike`, for signals that must also share their sampling step."""
-    step = check_alike(signals)
+    """The step that all `signals` share, once they are found to share channels and units too.
+
+    **Raises:** `ValueError` naming the first record that differs.
+    """
+    check_alike(signals)
+    step = sampling_step(signals[0])
     for other in signals[1:]:
         if abs(sampling_step(other) - step) > 0.01 * step:
             raise ValueError(

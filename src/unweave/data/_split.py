@@ -1,6 +1,7 @@
 """Splits into training, validation and test data that share no patient and no window."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -9,6 +10,10 @@ from ._dataset import Dataset, Split
 # a record gives something to all three parts from this many windows on: one for each, and one
 # at each border that may have to be dropped
 _ENOUGH = 5
+# fewer whole recordings than this are too few to hold some of them out
+_FEW = 5
+# kinds whose observations are whole recordings
+_WHOLE = ("series", "trajectories")
 
 
 def split(
@@ -19,14 +24,18 @@ def split(
     gap: float | None = None,
     seed: int = 0,
 ) -> Split:
-    """The default: by group, by time or at random, whichever keeps the parts apart.
+    """The default: by group, by time, at random or within, whichever keeps the parts apart.
 
-    By group where there are three groups or more and some have several observations; otherwise
-    by time where records have several windows; at random where each observation is its own
-    record and group. `gap` is `split_by_time`'s.
+    Within each course where the observations are fewer than five whole recordings. By group
+    where there are three groups or more and some have several observations; otherwise by time
+    where records have several windows; at random where each observation is its own record and
+    group. `gap` is `split_by_time`'s.
 
     **Raises:** `ValueError` where that leaves a part empty.
     """
+    if data.schema.kind in _WHOLE and len(data) < _FEW:
+        parts = split_within(data, test=test, validation=validation)
+        return replace(parts, how=f"{parts.how} Fewer than {_FEW} are too few to hold out whole.")
     groups = len(np.unique(data.groups))
     if 3 <= groups < len(data):
         return split_by_group(data, test=test, validation=validation, seed=seed)
@@ -128,6 +137,78 @@ def split_at_random(
     cut = (n_test, n_test + n_validation)
     how = f"At random: {len(data)} independent observations, seed {seed}."
     return _parts(data, order[cut[1] :], order[cut[0] : cut[1]], order[: cut[0]], how)
+
+
+def split_within(data: Dataset, *, test: float = 0.2, validation: float = 0.1) -> Split:
+    """In each observation the first part of its time trains, the next validates, the last tests.
+
+    For whole recordings, which are single observations. Every part holds all of them in the same
+    order and shape; what belongs to the other parts is NaN (not observed). The fractions count
+    the instants at which something was observed; a course with fewer than three trains only. No
+    gap is left, so the first instants of the test are close to what was trained on: it asks
+    whether a model can tell how a course goes on.
+
+    **Raises:** `ValueError` where observations have no axis of time, where several come from one
+    record, and where a part is left empty.
+    """
+    _check_fractions(test, validation)
+    if not data.schema.is_series:
+        raise ValueError(
+            f"{data.schema.kind} with axes {', '.join(data.schema.axes)} have no time to be "
+            "split within; use split_at_random."
+        )
+    if _has_several(data.records):
+        raise ValueError(
+            f"the {len(data)} observations are pieces of {len(np.unique(data.records))} records, "
+            "which may share samples; use split_by_time."
+        )
+    observations = np.asarray(data.observations, np.result_type(data.observations, np.float32))
+    seen = np.asarray(~np.isnan(observations).all(axis=tuple(range(2, observations.ndim))))
+    part = np.stack([_within(row, test, validation) for row in seen])
+    for number, name in enumerate(("training", "validation", "test")):
+        if not np.any(seen[part == number]):
+            raise ValueError(
+                f"the split leaves no {name} data: the longest of {len(data)} recordings has "
+                f"{int(seen.sum(axis=1).max())} instants; give more data or other fractions."
+            )
+    wide = part.reshape(*part.shape, *(1 for _ in observations.shape[2:]))
+    parts = (np.where(wide == number, observations, np.nan) for number in range(3))
+    how = (
+        f"Within {_each(len(data))}: the first {100 * (1 - test - validation):.3g} % of its "
+        f"instants train, the next {100 * validation:.3g} % validate, the last {100 * test:.3g} % "
+        "test."
+    )
+    return Split(
+        *(replace(data, observations=x.astype(observations.dtype)) for x in parts), how=how
+    )
+
+
+def split_none(data: Dataset) -> Split:
+    """Nothing held out: training, validation and test are all of the data.
+
+    What is then measured says how closely the data are described, and nothing of new data.
+
+    **Raises:** `ValueError` where there are no observations.
+    """
+    if not len(data):
+        raise ValueError("there are no observations; give at least one.")
+    how = (
+        f"Nothing was held out: the same {len(data)} observations train, validate and test, so "
+        "measures say how closely these are described and nothing of new ones."
+    )
+    return Split(data, data, data, how=how)
+
+
+def _within(seen: np.ndarray, test: float, validation: float) -> np.ndarray:
+    """The part, 0 to 2, of each instant of one course of which those `seen` `(time,)` count."""
+    count = int(seen.sum())
+    if count < 3:
+        return np.zeros(len(seen), dtype=np.int64)
+    n_test = max(1, min(round(test * count), count - 2))
+    n_validation = max(1, min(round(validation * count), count - n_test - 1))
+    rank = np.cumsum(seen)
+    border = count - n_test - n_validation
+    return (rank > border).astype(np.int64) + (rank > count - n_test)
 
 
 def _in_time(

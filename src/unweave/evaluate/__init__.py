@@ -2,5 +2,6 @@
 
 from ._summary import Summary as Summary
 from ._summary import explained_variance as explained_variance
+from ._summary import observed_mean as observed_mean
 from ._summary import reconstruction_score as reconstruction_score
 from ._summary import summarise as summarise

@@ -12,6 +12,7 @@ from .._model import (
     AbstractDensity,
     AbstractEncoder,
     AbstractPosterior,
+    Condition,
     gaussian_kl,
 )
 from ..data import Dataset
@@ -44,16 +45,17 @@ class Summary:
 
 def summarise(model: eqx.Module, data: Dataset) -> Summary:
     """The `Summary` of `model` on `data`, each measure where the model can be asked for it."""
-    x = real(data.observations)
+    x, conditions = real(data.observations), data.conditions
     explained = reconstruction_score(model, data)
     log_density = kind = kl = active = None
     if isinstance(model, AbstractEncoder):
-        active = tuple((many(model.encode, x).var(0) > _ACTIVE).tolist())
+        active = tuple((many(model.encode, x, conditions).var(0) > _ACTIVE).tolist())
     if isinstance(model, AbstractPosterior):
-        kl = tuple(many(_Divergence(model), x).mean(0).tolist())
+        kl = tuple(many(_Divergence(model), x, conditions).mean(0).tolist())
     if isinstance(model, AbstractDensity):
         # a bound decodes several draws of each observation, so fewer go at a time
-        log_density = float(many(model.log_density, x, chunk=64).mean(dtype=np.float64))
+        each = many(model.log_density, x, conditions, chunk=64)
+        log_density = float(each.mean(dtype=np.float64))
         kind = model.density_kind
     return Summary(explained, log_density, kind, kl, active)
 
@@ -61,32 +63,43 @@ def summarise(model: eqx.Module, data: Dataset) -> Summary:
 class _Divergence(eqx.Module):
     model: AbstractPosterior
 
-    def __call__(self, x: Array) -> Float[Array, " latent"]:
-        return gaussian_kl(*self.model.posterior(x))
+    def __call__(self, x: Array, condition: Condition) -> Float[Array, " latent"]:
+        return gaussian_kl(*self.model.posterior(x, condition))
 
 
 def reconstruction_score(model: eqx.Module, data: Dataset) -> float | None:
     """The explained variance of `data` by `model`; None if it cannot encode and decode."""
     if not (isinstance(model, AbstractEncoder) and isinstance(model, AbstractDecoder)):
         return None
-    x = real(data.observations)
+    x, conditions = real(data.observations), data.conditions
     shared = len(set(data.schema.units)) == 1
-    return explained_variance(x, many(model.decode, many(model.encode, x)), pool_channels=shared)
+    x_hat = many(model.decode, many(model.encode, x, conditions), conditions)
+    return explained_variance(x, x_hat, pool_channels=shared)
 
 
 def explained_variance(x: np.ndarray, x_hat: np.ndarray, *, pool_channels: bool = True) -> float:
     r"""$1 - \sum (x - \hat x)^2 / \sum (x - \bar x)^2$ over the observed entries.
 
     $\bar x$ is the mean of `x` `(n, ...)` over observations, entry by entry, so 0 is what the
-    mean observation reaches. With `pool_channels` the sums run over all channels, which is
-    right where they share a unit; without, each channel (the last axis) has its own ratio and
-    the mean over channels is taken.
+    mean observation reaches; of a single observation it is the mean of each channel (the last
+    axis). With `pool_channels` the sums run over all channels, which is right where they share
+    a unit; without, each channel has its own ratio and the mean over channels is taken. NaN
+    where an observed entry has no reconstruction.
     """
     x, x_hat = np.asarray(x, np.float64), np.asarray(x_hat, np.float64)
     if x.shape != x_hat.shape:
         raise ValueError(f"observations {x.shape} and reconstructions {x_hat.shape} must match.")
     axes = None if pool_channels else tuple(range(x.ndim - 1))
-    residual = np.nansum((x - x_hat) ** 2, axis=axes)
-    total = np.nansum((x - np.nanmean(x, axis=0, keepdims=True)) ** 2, axis=axes)
+    over = 0 if len(x) > 1 else tuple(range(x.ndim - 1))
+    residual = np.where(np.isnan(x), 0.0, (x - x_hat) ** 2).sum(axis=axes)
+    total = np.nansum((x - observed_mean(x, over)) ** 2, axis=axes)
     ratio = np.divide(residual, total, out=np.ones_like(residual), where=total > 0)
     return float(1 - np.mean(ratio))
+
+
+def observed_mean(x: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray:
+    """The mean of the observed entries along an axis that stays, NaN where there are none."""
+    seen = ~np.isnan(x)
+    count = seen.sum(axis=axis, keepdims=True)
+    total = np.where(seen, x, 0.0).sum(axis=axis, keepdims=True)
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)

@@ -1,9 +1,13 @@
 """networks."""
 
+from ._autoregression import Autoregression as Autoregression
+from ._autoregression import fit_autoregression as fit_autoregression
 from ._axes import Axes as Axes
 from ._axes import principal_axes as principal_axes
 from ._conv import Conv as Conv
 from ._conv import ConvTranspose as ConvTranspose
+from ._mean import MeanObservation as MeanObservation
+from ._mean import fit_mean as fit_mean
 from ._mixture import GaussianMixture as GaussianMixture
 from ._mixture import fit_gaussian_mixture as fit_gaussian_mixture
 from ._mlp import MLP as MLP

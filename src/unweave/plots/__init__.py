@@ -4,9 +4,18 @@ Nothing here touches pyplot, so no window opens and no figure is kept alive behi
 the same arrays give the same bytes.
 """
 
+from ._card import learning_curves as learning_curves
+from ._equation import fit as fit
+from ._equation import residuals as residuals
+from ._evidence import correlation as correlation
+from ._evidence import estimates as estimates
+from ._evidence import profiles as profiles
+from ._evidence import waterfall as waterfall
 from ._observations import reconstructions as reconstructions
 from ._observations import samples as samples
 from ._observations import traversal as traversal
+from ._phase import bifurcation as bifurcation
+from ._phase import phase_portrait as phase_portrait
 from ._style import ACCENT as ACCENT
 from ._style import DIVERGING as DIVERGING
 from ._style import FAINT as FAINT

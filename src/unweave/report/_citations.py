@@ -1,6 +1,7 @@
 """BibTeX of the methods that a run used."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 _ENTRIES: Mapping[str, str] = {
     "kingma2014": """@inproceedings{kingma2014vae,
@@ -68,6 +69,110 @@ _ENTRIES: Mapping[str, str] = {
   publisher = {Wiley},
   year = {2000}
 }""",
+    "levenberg1944": """@article{levenberg1944,
+  author = {Levenberg, Kenneth},
+  title = {A Method for the Solution of Certain Non-Linear Problems in Least Squares},
+  journal = {Quarterly of Applied Mathematics},
+  volume = {2},
+  pages = {164--168},
+  year = {1944}
+}""",
+    "marquardt1963": """@article{marquardt1963,
+  author = {Marquardt, Donald W.},
+  title = {An Algorithm for Least-Squares Estimation of Nonlinear Parameters},
+  journal = {Journal of the Society for Industrial and Applied Mathematics},
+  volume = {11},
+  pages = {431--441},
+  year = {1963}
+}""",
+    "varah1982": """@article{varah1982,
+  author = {Varah, James M.},
+  title = {A Spline Least Squares Method for Numerical Parameter Estimation in Differential
+           Equations},
+  journal = {SIAM Journal on Scientific and Statistical Computing},
+  volume = {3},
+  pages = {28--46},
+  year = {1982}
+}""",
+    "kidger2021": """@phdthesis{kidger2021,
+  author = {Kidger, Patrick},
+  title = {On Neural Differential Equations},
+  school = {University of Oxford},
+  year = {2021}
+}""",
+    "tsitouras2011": """@article{tsitouras2011,
+  author = {Tsitouras, Charalampos},
+  title = {{Runge--Kutta} pairs of order 5(4) satisfying only the first column simplifying
+           assumption},
+  journal = {Computers and Mathematics with Applications},
+  volume = {62},
+  pages = {770--775},
+  year = {2011}
+}""",
+    "kvaerno2004": """@article{kvaerno2004,
+  author = {Kv{\\ae}rn{\\o}, Anne},
+  title = {Singly Diagonally Implicit {Runge--Kutta} Methods with an Explicit First Stage},
+  journal = {BIT Numerical Mathematics},
+  volume = {44},
+  pages = {489--502},
+  year = {2004}
+}""",
+    "raue2009": """@article{raue2009,
+  author = {Raue, Andreas and Kreutz, Clemens and Maiwald, Thomas and Bachmann, Julie and
+            Schilling, Marcel and Klingm{\\"u}ller, Ursula and Timmer, Jens},
+  title = {Structural and practical identifiability analysis of partially observed dynamical
+           models by exploiting the profile likelihood},
+  journal = {Bioinformatics},
+  volume = {25},
+  pages = {1923--1929},
+  year = {2009}
+}""",
+    "hoffman2014": """@article{hoffman2014,
+  author = {Hoffman, Matthew D. and Gelman, Andrew},
+  title = {The {No-U-Turn} Sampler: Adaptively Setting Path Lengths in {Hamiltonian} {Monte}
+           {Carlo}},
+  journal = {Journal of Machine Learning Research},
+  volume = {15},
+  pages = {1593--1623},
+  year = {2014}
+}""",
+    "phan2019": """@article{phan2019,
+  author = {Phan, Du and Pradhan, Neeraj and Jankowiak, Martin},
+  title = {Composable Effects for Flexible and Accelerated Probabilistic Programming in
+           {NumPyro}},
+  journal = {arXiv:1912.11554},
+  year = {2019}
+}""",
+    "ljung1978": """@article{ljung1978,
+  author = {Ljung, Greta M. and Box, George E. P.},
+  title = {On a measure of lack of fit in time series models},
+  journal = {Biometrika},
+  volume = {65},
+  pages = {297--303},
+  year = {1978}
+}""",
+    "akaike1974": """@article{akaike1974,
+  author = {Akaike, Hirotugu},
+  title = {A new look at the statistical model identification},
+  journal = {IEEE Transactions on Automatic Control},
+  volume = {19},
+  pages = {716--723},
+  year = {1974}
+}""",
+    "schwarz1978": """@article{schwarz1978,
+  author = {Schwarz, Gideon},
+  title = {Estimating the dimension of a model},
+  journal = {The Annals of Statistics},
+  volume = {6},
+  pages = {461--464},
+  year = {1978}
+}""",
+}
+#: The solver and the library behind each method that an equation may be solved with.
+_SOLVED_BY: Mapping[str, tuple[str, ...]] = {
+    "grid": (),
+    "explicit": ("tsitouras2011", "kidger2021"),
+    "stiff": ("kvaerno2004", "kidger2021"),
 }
 _VAE = ("kingma2014", "tipping1999", "kingma2015")
 _USED: Mapping[str, tuple[str, ...]] = {
@@ -86,3 +191,20 @@ _USED: Mapping[str, tuple[str, ...]] = {
 def citations(recipe: str) -> tuple[str, ...]:
     """The BibTeX entries of what `recipe` uses; none for a recipe of the user's own."""
     return tuple(_ENTRIES[key] for key in _USED.get(recipe, ()))
+
+
+def bibtex(keys: Iterable[str]) -> tuple[str, ...]:
+    """The BibTeX entries of these keys, each called by its key."""
+    return tuple(_ENTRIES[key] for key in keys)
+
+
+def keys_of_equation(account: Mapping[str, Any]) -> tuple[str, ...]:
+    """The keys of what a fitted equation used, told from the account that it left."""
+    keys = ["levenberg1944", "marquardt1963", "varah1982"]
+    keys += _SOLVED_BY.get(account["solver"]["method"], ())
+    keys += ["ljung1978"] if account["residuals"]["ljung_box_p"] else []
+    keys += ["akaike1974"] if account["aic"] is not None else []
+    keys += ["schwarz1978"] if account["bic"] is not None else []
+    keys += ["raue2009"] if account["profiles"] else []
+    keys += ["hoffman2014", "phan2019"] if account["posterior"] else []
+    return tuple(keys)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._schema import Schema
+from ._equation import EquationContent
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class ReportContent:
     enough) and their reconstructions `xhat`; `samples` `(n, *shape)`; `traversal`
     `(latent, step, *shape)` in even steps of the standard normal score from `low` to `high`,
     the other latents at the centre of their priors.
+
+    **An equation** that was fitted has sections of its own, `equation`.
     """
 
     title: str
@@ -74,6 +77,7 @@ class ReportContent:
     traversal: np.ndarray | None = None
     low: float = -3.0
     high: float = 3.0
+    equation: EquationContent | None = None
 
     def __post_init__(self):
         n = len(self.latents)

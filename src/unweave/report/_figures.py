@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 from .. import plots
 from .._schema import Schema
 from ._content import ReportContent
+from ._equation_figures import equation_figures
 
 #: The colours of the figures that follow the page from light to dark.
 _VARIABLES = {
@@ -27,7 +28,8 @@ _MOST_SLIDERS = 16
 
 def figures(content: ReportContent) -> dict[str, Markup]:
     """Inline SVG by name, for each figure that the content has arrays for."""
-    schema, drawn = content.schema, {}
+    schema = content.schema
+    drawn = {} if content.equation is None else equation_figures(content.equation)
     if any("train_loss" in row for row in content.rows):
         drawn["curves"] = plots.curves(content.rows), "Loss against epoch"
     if content.kl is not None:

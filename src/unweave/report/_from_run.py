@@ -11,8 +11,9 @@ import numpy as np
 from .. import show
 from .._model import AbstractDecoder, AbstractEncoder
 from ..run import Run
-from ._citations import citations
+from ._citations import bibtex, citations, keys_of_equation
 from ._content import Measure, ReportContent
+from ._equation import EquationContent
 from ._page import write_report
 
 _SAMPLES = 64
@@ -29,22 +30,26 @@ def write_run_report(run: Run, *, output: str | Path | None = None) -> Path:
 
 def content_of(run: Run) -> ReportContent:
     """Everything that the page of `run` shows, in the user's units."""
-    result, model = run.result, run.model
+    result, model, equation = run.result, run.model, equation_of(run)
     x = xhat = walk = None
     names: tuple[str, ...] = ()
     if isinstance(model, AbstractDecoder):
         names = model.latents.names
-        walk = show.traverse(model, steps=_STEPS)
-        if isinstance(model, AbstractEncoder):
-            x, xhat = run.examples, show.reconstruct(model, run.examples)
-    samples = show.draw(model, _SAMPLES, key=jax.random.key(0))
+        walk = show.traverse(
+            model, steps=_STEPS, condition=jax.tree.map(lambda part: part[0], run.conditions)
+        )
+        # an equation is drawn over the data that it was fitted to
+        if isinstance(model, AbstractEncoder) and equation is None:
+            x = run.examples
+            xhat = show.reconstruct(model, x, conditions=run.conditions)
+    samples = show.draw(model, _SAMPLES, conditions=run.conditions, key=jax.random.key(0))
     kl = result["kl_per_latent"]
     explained = result["explained_variance"]
     density = result["log_density"]
     n = result["n_test"]
     source = run.settings["data"]
     return ReportContent(
-        title=_title(run),
+        title=title_of(run),
         recipe=result["recipe"],
         schema=run.schema,
         source=", ".join(Path(p).name for p in source.get("paths", ())) or "data given in memory",
@@ -60,7 +65,9 @@ def content_of(run: Run) -> ReportContent:
         seconds=result["seconds"],
         stopped=result["stopped"],
         rows=run.rows,
-        citations=citations(result["recipe"]),
+        citations=citations(result["recipe"])
+        if equation is None
+        else bibtex(keys_of_equation(equation.account)),
         explained_variance=None if explained is None else Measure(explained, n),
         explained_variance_train=result["explained_variance_train"],
         n_train_measured=result["n_train_measured"],
@@ -73,13 +80,23 @@ def content_of(run: Run) -> ReportContent:
         xhat=xhat,
         samples=samples,
         traversal=walk,
+        equation=equation,
     )  # fmt: skip
+
+
+def equation_of(run: Run) -> EquationContent | None:
+    """What the page and the article show of the equation that `run` fitted; None without one."""
+    account = run.result.get("equation")
+    if account is None:
+        return None
+    return EquationContent(account, tuple(map(str, run.result["records"])), run.arrays)
 
 
 _BASELINES = {"mean": "the mean observation", "pca": "PCA with {} latents"}
 
 
-def _title(run: Run) -> str:
+def title_of(run: Run) -> str:
+    """What the page is called: recipe, kind of observation, channels."""
     channels = run.schema.channels
     what = ", ".join(channels) if len(channels) <= 3 else f"{len(channels)} channels"
     return f"{run.result['recipe']} · {run.schema.kind} · {what}"

@@ -13,7 +13,10 @@ from markupsafe import Markup
 
 from .._files import write_whole
 from ._content import Measure, ReportContent
+from ._equation import EquationContent
+from ._estimates import facts_of, headline_of, posterior_words, residual_words, rows_of
 from ._figures import figures, is_image, sliders
+from ._mathml import mathml
 from ._words import count, duration, kind_of_density, noun, number, percent, sentence, verdict
 
 
@@ -39,9 +42,10 @@ def render(content: ReportContent) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     turn = sliders(content)
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(_text("page.html.jinja")).render(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        loader=jinja2.FunctionLoader(_text),
+    )  # fmt: skip
+    return environment.get_template("page.html.jinja").render(
         content=content,
         policy=(
             "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
@@ -61,11 +65,33 @@ def render(content: ReportContent) -> str:
         stopped=sentence(content.stopped),
         pictures=is_image(content.schema),
         shape=" × ".join(map(str, content.schema.shape)),
+        **_of_equation(content.equation),
     )
+
+
+def _of_equation(equation: EquationContent | None) -> dict[str, Any]:
+    """What the equation's sections show, beside the figures."""
+    if equation is None:
+        return {}
+    account = equation.account
+    return {
+        "account": account,
+        "confidence": f"{100 * account['confidence']:.3g} %",
+        "formula": mathml(account["latex"] or ""),
+        "shared": rows_of(account, own=False),
+        "own": rows_of(account, own=True),
+        "facts": facts_of(account),
+        "left_over": residual_words(account),
+        "posterior": posterior_words(account),
+        "phase_words": equation.phase_words,
+        "records": len(equation.records),
+    }
 
 
 def _headline(content: ReportContent) -> list[tuple[str, str]]:
     """The few numbers at the top: value, name."""
+    if content.equation is not None:
+        return headline_of(content.equation.account)
     shown = []
     if content.explained_variance is not None:
         shown.append((percent(content.explained_variance.value), "explained variance, test"))
@@ -89,7 +115,8 @@ def _measures(content: ReportContent) -> list[tuple[str, str, str, str, str]]:
     if content.explained_variance_train is not None:
         value = percent(content.explained_variance_train)
         n = content.n_train_measured or content.n_train
-        rows.append(("explained variance, training", value, "", f"{n:,}", ""))
+        seen = "training" if content.equation is None else "the data of the fit"
+        rows.append((f"explained variance, {seen}", value, "", f"{n:,}", ""))
     if content.log_density is not None:
         measure = content.log_density
         spread = "" if measure.spread is None else f"± {number(measure.spread)}"

@@ -24,7 +24,10 @@ _ENOUGH = 20
 
 
 def verdict(content: ReportContent) -> tuple[str, ...]:
-    """A few sentences that say what the model is worth, composed from the numbers alone."""
+    """A few sentences that say what the model is worth, composed from the numbers alone; of an
+    equation, what its own account says."""
+    if content.equation is not None:
+        return tuple(content.equation.account["verdict"])
     sentences = [
         _what_is_kept(content),
         *_against_baselines(content),
@@ -82,10 +85,11 @@ def number(value: float) -> str:
 def sentence(words: str) -> str:
     """The words with a capital at their beginning and a stop at their end."""
     words = words.strip().rstrip(".")
-    return _capital(words) + "." if words else ""
+    return capital(words) + "." if words else ""
 
 
-def _capital(words: str) -> str:
+def capital(words: str) -> str:
+    """The words with a capital at their beginning."""
     return words[:1].upper() + words[1:]
 
 
@@ -106,7 +110,7 @@ def _what_is_kept(content: ReportContent) -> str:
     verb = "keeps" if n == 1 else "keep"
     if measure.value <= 0:
         return (
-            f"{_capital(_latents(n))} {verb} nothing {seen} ({percent(measure.value)}): the "
+            f"{capital(_latents(n))} {verb} nothing {seen} ({percent(measure.value)}): the "
             "mean observation is a better guess than this model's reconstruction."
         )
     active = None if content.active is None else sum(content.active)
@@ -116,7 +120,7 @@ def _what_is_kept(content: ReportContent) -> str:
         carried = "; all of them carry information"
     else:
         carried = f"; {count(active)} of them {'carries' if active == 1 else 'carry'} information"
-    return f"{_capital(_latents(n))} {verb} {percent(measure.value)} {seen}{carried}."
+    return f"{capital(_latents(n))} {verb} {percent(measure.value)} {seen}{carried}."
 
 
 def _against_baselines(content: ReportContent) -> list[str]:
@@ -148,7 +152,7 @@ def _against_pca(measure: Measure, name: str, pca: Measure) -> str:
 
 
 def _against_trivial(measure: Measure, name: str, other: Measure) -> str:
-    head = f"{_capital(name)} alone, without any latent, keeps {percent(other.value)}"
+    head = f"{capital(name)} alone, without any latent, keeps {percent(other.value)}"
     if measure.value - other.value > max(_spread(measure, other), _LITTLE):
         return f"{head}; what the model adds is the rest."
     return f"{head}: against that, the latents add nothing to speak of."

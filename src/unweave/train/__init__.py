@@ -26,6 +26,8 @@ from ._objectives import variational_terms as variational_terms
 from ._recipe import Budget as Budget
 from ._recipe import Plan as Plan
 from ._recipe import Recipe as Recipe
+from ._recipe import Say as Say
+from ._recipe import Solved as Solved
 from ._signals import stop_on_signals as stop_on_signals
 from ._steppers import AbstractStepper as AbstractStepper
 from ._steppers import Adversarial as Adversarial

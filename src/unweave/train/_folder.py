@@ -137,11 +137,13 @@ class RunFolder:
 
 
 def fingerprint(*parts: Dataset) -> str:
-    """A hash of the observations, by which a resumed run knows its data."""
+    """A hash of the observations and their conditions, by which a resumed run knows its data."""
     digest = hashlib.sha256()
     for data in parts:
-        digest.update(repr((data.observations.shape, data.observations.dtype)).encode())
-        digest.update(np.ascontiguousarray(data.observations).data)
+        for array in (data.observations, data.times, data.inputs):
+            if array is not None:
+                digest.update(repr((array.shape, array.dtype)).encode())
+                digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 

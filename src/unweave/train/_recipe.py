@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import equinox as eqx
+import numpy as np
 
 from .._model import Key
 from ..data import Dataset
@@ -39,6 +40,19 @@ class Plan:
             raise ValueError(f"patience is {self.patience}; give at least 1 epoch, or none.")
 
 
+class Solved(NamedTuple):
+    """A model that was not trained by steps, with an account of how it was reached: plain values
+    for the run's result, and arrays for its figures."""
+
+    model: eqx.Module
+    account: Mapping[str, Any]
+    arrays: Mapping[str, np.ndarray]
+
+
+#: Hears in a sentence of what is being done.
+Say = Callable[[str], None]
+
+
 def _as_it_is(model: eqx.Module, data: Dataset) -> eqx.Module:
     return model
 
@@ -50,7 +64,8 @@ class Recipe:
     `build(data, key)` makes the model from the training data: its scale, its shape, a start.
     `plan` trains it; without a plan `build` has fitted it already (a closed form).
     `finish(model, data)` is what remains to be done after training. `options` are what the
-    recipe was called with: enough to make it again.
+    recipe was called with: enough to make it again. `solve(data, seed, say)` takes the place of
+    `build` where the way to the model has to be told too (a fitted equation).
     """
 
     name: str
@@ -58,3 +73,4 @@ class Recipe:
     build: Callable[[Dataset, Key], eqx.Module]
     plan: Plan | None = None
     finish: Callable[[eqx.Module, Dataset], eqx.Module] = field(default=_as_it_is)
+    solve: Callable[[Dataset, int, Say], Solved] | None = None

@@ -1,0 +1,134 @@
+"""The card: every number of a comparison with its range, its kind, and what they say."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from .._version import __version__
+from ._row import Better, Row
+from ._trial import Entry, Trial
+from ._verdict import verdict
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of the card with its numbers, by name of the recipe; of a curve one for each share.
+
+    `size` is what the share of the training data comes to.
+    """
+
+    name: str
+    title: str
+    unit: str
+    better: Better
+    version: int
+    share: float
+    size: int
+    curve: bool
+    entries: Mapping[str, Entry | None]
+
+
+@dataclass(frozen=True)
+class Card:
+    """What `compare` found.
+
+    `names` of the recipes in order, `baselines` those that are trivial; `lines`, the rows with
+    their numbers; `verdict` and `notes`, sentences; `split`, how test data were held out, of
+    which there are `n_test` for each of the `seeds`; `size_noun`, what the training data are
+    counted in.
+    """
+
+    data: str
+    split: str
+    kind: str
+    n_test: int
+    seeds: int
+    size_noun: str
+    names: tuple[str, ...]
+    baselines: tuple[str, ...]
+    lines: tuple[Line, ...]
+    verdict: tuple[str, ...]
+    notes: tuple[str, ...]
+    spread: str = "smallest and largest over seeds"
+    unweave: str = __version__
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as `unweave compare --json` prints them."""
+        return asdict(self)
+
+    @property
+    def measures(self) -> tuple[Line, ...]:
+        """The lines at the whole training part."""
+        return tuple(line for line in self.lines if not line.curve)
+
+    @property
+    def curves(self) -> tuple[Line, ...]:
+        """The lines of learning curves, from the smallest share to the whole."""
+        return tuple(line for line in self.lines if line.curve)
+
+
+def make_card(trial: Trial, rows: Sequence[Row], *, data: str, split: str) -> Card:
+    """The card of a trial."""
+    shares = sorted(trial.sizes)
+    lines = [
+        Line(
+            row.name,
+            row.title,
+            row.unit(trial.schema),
+            row.better,
+            row.version,
+            share,
+            trial.sizes[share],
+            row.curve,
+            {name: trial.entry(name, row, share) for name in trial.names},
+        )
+        for row in rows
+        for share in (shares if row.curve else shares[-1:])
+        if not row.curve or len(shares) > 1
+    ]
+    return Card(
+        data,
+        split,
+        trial.schema.kind,
+        trial.n_test,
+        trial.seeds,
+        trial.size_noun,
+        trial.names,
+        tuple(name for name in trial.names if name in trial.baselines),
+        tuple(lines),
+        verdict(trial),
+        (*_notes(trial), *_not_finite(trial, rows)),
+    )
+
+
+def _notes(trial: Trial) -> tuple[str, ...]:
+    """What failed, once for each sentence."""
+    failed: dict[tuple[str, str], list[float]] = {}
+    for (name, share, _), cell in trial.cells.items():
+        if cell.failed:
+            failed.setdefault((name, cell.failed), []).append(share)
+    return tuple(
+        f"Failed in {len(shares)} of {len(trial.sizes) * trial.seeds} fits, "
+        f"{trial.called(name)}, with {' and '.join(map(trial.size, sorted(set(shares))))}: "
+        f"{sentence}"
+        for (name, sentence), shares in failed.items()
+    )
+
+
+def _not_finite(trial: Trial, rows: Sequence[Row]) -> tuple[str, ...]:
+    """Which numbers are left out because they are none."""
+    notes = []
+    for row in (row for row in rows if not row.curve):
+        for name in trial.names:
+            found = [
+                cell.readings.get(row.key) for key, cell in trial.cells.items() if key[0] == name
+            ]
+            lost = sum(r is not None and not np.isfinite(r.value) for r in found)
+            if lost:
+                notes.append(
+                    f"The {row.title} of {trial.called(name)} is not finite in {lost} of "
+                    f"{len(found)} fits, which are left out of it."
+                )
+    return tuple(notes)

@@ -1,0 +1,126 @@
+"""Cells: one recipe fitted to one share of the data with one seed, kept once it is finished."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from .._files import write_whole
+from ..data import Split
+from ..run import Run, fit, load_run, settings_of
+from ..train import Recipe, fingerprint
+from ._row import Fitted, Reading, Row
+
+_READINGS = "readings.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """What the rows read off one fitted model: `readings` by `Row.key`, None where a model has
+    no such number; or `failed`, the sentence that says why there is no model."""
+
+    readings: Mapping[str, Reading | None] = field(default_factory=dict)
+    failed: str = ""
+
+
+def run_cell(
+    recipe: Recipe,
+    data: Split,
+    *,
+    seed: int,
+    share: float,
+    rows: Sequence[Row],
+    kept: Path | None = None,
+) -> Cell:
+    """Fits `recipe` to `data` and reads every row, or takes from the folder `kept` what is
+    already there.
+
+    A fit that was interrupted goes on; one that raised is a cell that says so, on the next call
+    as well. Errors of the operating system, such as a full disk, say nothing of the recipe and
+    are raised.
+    """
+    place = None if kept is None else kept / cell_key(recipe, data, seed, share)
+    before = Cell() if place is None else _read(place)
+    missing = [row for row in rows if row.key not in before.readings]
+    if before.failed or not missing:
+        return before
+    try:
+        fitted = _fitted(recipe, data, seed, place)
+        readings = {row.key: row.measure(fitted) for row in missing}
+        cell = Cell({**before.readings, **readings})
+    except OSError:
+        raise
+    except Exception as error:  # whatever a recipe raises belongs to its cell, not to the card
+        cell = Cell(before.readings, " ".join(str(error).split()) or type(error).__name__)
+    if place is not None:
+        _write(place, cell)
+    return cell
+
+
+def cell_key(recipe: Recipe, data: Split, seed: int, share: float) -> str:
+    """The name of a cell's folder: a hash of all that its numbers depend on."""
+    digest = hashlib.sha256()
+    asked = {**settings_of(recipe, None, seed), "share": share}
+    digest.update(json.dumps(asked, sort_keys=True, default=str).encode())
+    digest.update(repr(data.test.schema).encode())
+    for part in (data.train, data.validation, data.test):
+        digest.update(fingerprint(part).encode())
+        for leaf in jax.tree.leaves(part.conditions):
+            digest.update(np.ascontiguousarray(leaf).data)
+    return digest.hexdigest()[:24]
+
+
+def _fitted(recipe: Recipe, data: Split, seed: int, place: Path | None) -> Fitted:
+    resumed = False
+    if place is not None and (place / "result.json").exists():
+        run = load_run(place)
+    else:
+        begun = place is not None and (place / "run.toml").exists()
+        # a closed form starts anew, so its time is whole
+        resumed = begun and recipe.plan is not None
+        run = _fit(recipe, data, seed, place, begun)
+    seconds = None if resumed else float(run.result["seconds"])
+    return Fitted(run.model, recipe.name, data, seconds)
+
+
+def _fit(recipe: Recipe, data: Split, seed: int, place: Path | None, begun: bool) -> Run:
+    return fit(recipe, data, out=place, resume=begun, quiet=True, seed=seed)
+
+
+def _write(place: Path, cell: Cell) -> None:
+    place.mkdir(parents=True, exist_ok=True)
+    readings = {key: _plain(reading) for key, reading in cell.readings.items()}
+    text = json.dumps({"failed": cell.failed, "readings": readings}, allow_nan=False)
+    write_whole(place / _READINGS, [text.encode()])
+
+
+def _plain(reading: Reading | None) -> dict[str, Any] | None:
+    if reading is None:
+        return None
+    # JSON has no NaN and no infinity, and has them as text
+    each = None if reading.each is None else [_text(part) for part in reading.each.tolist()]
+    return {"value": _text(reading.value), "each": each, "kind": reading.kind}
+
+
+def _text(value: float) -> float | str:
+    return value if np.isfinite(value) else str(value)
+
+
+def _read(place: Path) -> Cell:
+    file = place / _READINGS
+    if not file.exists():
+        return Cell()
+    kept = json.loads(file.read_text())
+    return Cell({key: _reading(r) for key, r in kept["readings"].items()}, kept["failed"])
+
+
+def _reading(kept: dict[str, Any] | None) -> Reading | None:
+    if kept is None:
+        return None
+    each = None if kept["each"] is None else np.asarray([float(part) for part in kept["each"]])
+    return Reading(float(kept["value"]), each, kept["kind"])

@@ -1,0 +1,103 @@
+"""What a row of the card is, and what it is measured on."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import equinox as eqx
+import numpy as np
+
+from .. import show
+from .._model import AbstractDecoder, AbstractEncoder
+from .._schema import Schema
+from ..data import Split
+from ._subsets import is_within
+
+Better: TypeAlias = Literal["lower", "higher", "neither"]
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A fitted model with what it was fitted to: all that a row may look at.
+
+    `recipe` is the recipe's name; `data` the split whose training part was used; `seconds` None
+    where the fit was interrupted and nobody knows how long the whole of it took.
+    """
+
+    model: eqx.Module
+    recipe: str
+    data: Split
+    seconds: float | None
+
+    @functools.cached_property
+    def x(self) -> np.ndarray:
+        """The test observations `(n, *shape)`."""
+        return np.asarray(self.data.test.observations, np.float64)
+
+    @functools.cached_property
+    def x_hat(self) -> np.ndarray | None:
+        """What the model makes of them; None where it cannot, or could only copy.
+
+        It encodes and decodes the test observations. Of a split within time it encodes the
+        training part of each course and decodes all of it: a forecast. A model with as many
+        latents as an observation has numbers hands every observation back, which measures
+        nothing; its forecast does.
+        """
+        model, within = self.model, is_within(self.data)
+        if not (isinstance(model, AbstractEncoder) and isinstance(model, AbstractDecoder)):
+            return None
+        if not within and model.latents.size >= self.data.test.schema.size:
+            return None
+        shown = self.data.train if within else self.data.test
+        x_hat = show.reconstruct(model, shown.observations, conditions=shown.conditions)
+        return np.asarray(x_hat, np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """One number of one fitted model.
+
+    `each` `(n,)` are the parts that belong to single test observations, of whose mean `value`
+    is made, by which two models are compared in pairs; None where there are none. `kind` says
+    what the number is where there are several kinds.
+    """
+
+    value: float
+    each: np.ndarray | None = None
+    kind: str = ""
+
+
+def _itself(mean: np.ndarray) -> np.ndarray:
+    return mean
+
+
+def _no_unit(schema: Schema) -> str:
+    return ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the card: one measure, of every recipe.
+
+    **Arguments:** `name`, one word, by which results are kept; `title`, what a reader sees;
+    `measure(fitted)`, the `Reading` of one fitted model, or None where it has none; `better`,
+    which direction is; `unit(schema)`; `of_mean`, what makes the value of the mean of `each`
+    (a root, for a root mean square); `curve`, whether it is shown at every share of the
+    training data; `version`, to be raised when the measure changes: numbers of two versions
+    never meet in one row.
+    """
+
+    name: str
+    title: str
+    measure: Callable[[Fitted], Reading | None]
+    better: Better = "neither"
+    unit: Callable[[Schema], str] = _no_unit
+    of_mean: Callable[[np.ndarray], np.ndarray] = _itself
+    curve: bool = False
+    version: int = 1
+
+    @property
+    def key(self) -> str:
+        """The name by which readings are kept in a file."""
+        return f"{self.name}/{self.version}"

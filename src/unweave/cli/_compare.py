@@ -1,0 +1,111 @@
+"""`unweave compare`: recipes as they are written on the command line, and the card they make."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ..card import compare, table, write_card
+from ..recipes import RECIPES
+from ..sources import Source, read_source, split_source
+from ..train import Recipe
+from ._fit import given_source
+from ._options import add_options, given_options, make_recipe
+from ._output import Result
+
+_EQUATION = "equation"
+
+
+def compare_verb(options: argparse.Namespace) -> Result:
+    """Fits what was named, writes the card, and says what it says."""
+    recipes = read_recipes(options.recipes)
+    source = Source.from_settings(given_source(options))
+    observations = read_source(source)
+    stem = Path(source.paths[0]).name.split(".")[0].replace(":", "-") or "data"
+    out = Path(options.out or Path("runs") / f"compare-{stem}")
+    card = compare(
+        lambda seed: split_source(source, observations, seed=seed),
+        recipes,
+        seeds=options.seeds,
+        out=out,
+        name=Path(source.paths[0]).name,
+        quiet=options.quiet or options.json,
+    )
+    page = write_card(card, out)
+    result: dict[str, Any] = {**card.to_dict(), "output": str(out), "page": str(page)}
+    return result, f"{table(card)}\n\ncard: {page}"
+
+
+def read_recipes(words: list[str]) -> dict[str, Recipe]:
+    """The recipes by the words that name them.
+
+    A word is the name of a recipe, the path of an equation (`FILE.ode`) or one of the zoo's
+    (`zoo:NAME`), and may be followed by a colon and options: `beta-vae:latents=5,epochs=20`.
+
+    **Raises:** `ValueError` for a word that is none of these, and for one given twice.
+    """
+    recipes: dict[str, Recipe] = {}
+    for word in words:
+        if word in recipes:
+            raise ValueError(f"'{word}' is given twice; each recipe is compared once.")
+        name, source, options = _parts(word)
+        if name not in RECIPES:
+            raise ValueError(
+                f"'{word}' is no recipe; give a file that ends in .ode, zoo:NAME, or one of "
+                f"{', '.join(RECIPES)}."
+            )
+        given = _typed(name, options, word)
+        if source is None:
+            recipes[word] = make_recipe(name, given)
+        else:
+            recipes[word] = RECIPES[_EQUATION](source, **given)
+    return recipes
+
+
+def _parts(word: str) -> tuple[str, str | None, str]:
+    """The recipe's name, the equation's source where it is one, and the options as text."""
+    head, zoo, rest = word.partition("zoo:")
+    if zoo and not head:
+        name, _, options = rest.partition(":")
+        return _EQUATION, f"zoo:{name}", options
+    path, ode, rest = word.partition(".ode")
+    if ode and rest[:1] in ("", ":"):
+        return _EQUATION, f"{path}.ode", rest[1:]
+    name, _, options = word.partition(":")
+    return name, None, options
+
+
+def _typed(name: str, text: str, word: str) -> dict[str, Any]:
+    """The options with the types of the recipe's arguments; a list is joined by commas too."""
+    pairs: list[str] = []
+    for part in text.split(",") if text else []:
+        if "=" in part:
+            pairs.append(part)
+        elif pairs:
+            pairs[-1] += f",{part}"
+        else:
+            raise ValueError(
+                f"'{part}' of '{word}' is no option; write them as {name}:latents=5,epochs=20."
+            )
+    parser = _Options(word)
+    add_options(parser, name)
+    return given_options(name, parser.parse_args([_flag(pair) for pair in pairs]))
+
+
+def _flag(pair: str) -> str:
+    key, _, value = pair.partition("=")
+    flag = key.strip().replace("_", "-")
+    if value in ("true", "false"):
+        return f"--{flag}" if value == "true" else f"--no-{flag}"
+    return f"--{flag}={value.strip()}"
+
+
+class _Options(argparse.ArgumentParser):
+    """argparse whose errors name the word that they are about."""
+
+    def __init__(self, word: str):
+        super().__init__(add_help=False, allow_abbrev=False)
+        self._word = word
+
+    def error(self, message: str) -> Any:
+        """One sentence."""
+        raise ValueError(f"in '{self._word}': {message}; see: unweave recipes")

@@ -1,0 +1,171 @@
+"""The whole way from recordings to a fitted equation: search, certainty, account, model."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from .._marginal import Marginal
+from .._model import AbstractDecoder
+from ..data import Dataset
+from ._account import CONFIDENCE, account, labels
+from ._certainty import Certainty
+from ._fitted import fitted_model, narrowed
+from ._identify import Best, FitError, courses, search
+from ._posterior import posterior
+from ._profile import profiles
+from ._stochastic import StochasticEquation, stochastic_equation, why_no_likelihood
+from ._stochastic_account import stochastic_account
+from ._stochastic_fit import fit_stochastic
+from ._system import AbstractSystem
+from ._text import parse
+
+
+@dataclass(frozen=True, eq=False)
+class EquationFit:
+    """A fitted equation: the `model`, what the search found (`best`), how sure it is
+    (`certainty`), and the `account` of it in plain values, sentences and arrays."""
+
+    model: Marginal
+    best: Best
+    certainty: Certainty
+    account: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+
+    @property
+    def estimates(self) -> dict[str, float]:
+        """The fitted latents by name; with `@record` where a record has its own."""
+        return {_label(row): row["estimate"] for row in self.account["latents"]}
+
+    def __str__(self) -> str:
+        return "\n".join([*table(self.account), *self.account["verdict"]])
+
+
+def fit_equation(
+    source: str | AbstractSystem,
+    data: Dataset,
+    *,
+    starts: int = 32,
+    noise: str | None = None,
+    fixed: Mapping[str, float] | None = None,
+    profile: bool = False,
+    sample_posterior: bool = False,
+    say: Callable[[str], None] = lambda sentence: None,
+    seed: int = 0,
+) -> EquationFit:
+    r"""Fits an equation to recordings by maximum likelihood, and says how sure it is.
+
+    Starts are spread over the priors' ranges; each is brought near by matching the rates to the
+    data's slopes where every state is observed, then follows Levenberg and Marquardt. Latents
+    that a record has of its own (initial states, most often) are fitted for every record, the
+    others once for all.
+
+    **Arguments:** `source`, the equation's text or a system; `data`, one observation a record,
+    from `trajectories` or `series`; `starts`; `noise`, one of gaussian, log-normal, student-t
+    and poisson, its scale estimated for every channel; `fixed`, values of latents that are
+    known (`{"g": 9.81}`, or `{"x2(0)@Pc": 0}` in one record); `profile`, whether profile
+    likelihoods are made; `sample_posterior`, whether the posterior is sampled; `say` hears in
+    sentences of what is being done.
+
+    **Raises:** `EquationError` for a wrong text, `FitError` where data and equation do not fit
+    each other or no start leads anywhere.
+    """
+    system = parse(source) if isinstance(source, str) else source
+    best = search(system, data, starts=starts, noise=noise, fixed=fixed, say=say, seed=seed)
+    say(f"{best.agree} of {starts} starts agree; asking how sure they are")
+    sure = best.certainty()
+    told = account(best, sure, data)
+    numbers, arrays = told.numbers, dict(told.arrays)
+    if profile:
+        say("profile likelihoods")
+        made = profiles(best, sure, confidence=CONFIDENCE)
+        numbers["profiles"] = [
+            {"name": p.name, "unit": p.unit, "low": p.low, "high": p.high} for p in made
+        ]
+        arrays["profile_values"] = np.stack([p.values for p in made])
+        arrays["profile_objectives"] = np.stack([p.objectives for p in made])
+    if sample_posterior:
+        say("sampling the posterior")
+        names = labels(best, sure, data)
+        drawn = posterior(best, sure, names, seed=seed)
+        numbers["posterior"] = {
+            "names": list(names),
+            "draws": int(np.prod(drawn.draws.shape[:2])),
+            "divergences": drawn.divergences,
+            "r_hat": drawn.r_hat.tolist(),
+            "sentences": drawn.sentences,
+        }
+        arrays["posterior"] = drawn.draws
+    return EquationFit(fitted_model(best, sure), best, sure, numbers, arrays)
+
+
+def solve_equation(
+    text: str,
+    data: Dataset,
+    *,
+    starts: int = 32,
+    noise: str | None = None,
+    fixed: Mapping[str, float] | None = None,
+    profile: bool = False,
+    sample_posterior: bool = False,
+    say: Callable[[str], None] = lambda sentence: None,
+    seed: int = 0,
+) -> tuple[AbstractDecoder, dict[str, Any], dict[str, np.ndarray]]:
+    """The fitted model of a text with its account and arrays, whether it is an ordinary equation
+    (as `fit_equation`) or a stochastic one (as `fit_stochastic`)."""
+    system = parse(text)
+    if not (system.noises or system.jumps):
+        done = fit_equation(
+            system, data, starts=starts, noise=noise, fixed=fixed, profile=profile,
+            sample_posterior=sample_posterior, say=say, seed=seed,
+        )  # fmt: skip
+        return done.model, done.account, done.arrays
+    if noise or fixed or profile or sample_posterior:
+        raise FitError(
+            "a stochastic equation is fitted by its transition density: it takes no noise of a "
+            "measurement, no fixed latents (write their values into the text), no profiles and no "
+            "posterior."
+        )
+    times, inputs = courses(system, data)
+    model = stochastic_equation(system, times=np.unique(times[0]))
+    if not isinstance(model, StochasticEquation):
+        raise FitError(why_no_likelihood(system))
+    say(f"{starts} starts, {model.likelihood_kind} likelihood")
+    x = np.asarray(data.observations, np.float64)
+    driven = inputs if inputs.shape[2] else None
+    found = fit_stochastic(model, x, times, inputs=driven, starts=starts, key=jax.random.key(seed))
+    told = stochastic_account(
+        found, confidence=CONFIDENCE, records=data.records.astype(str).tolist()
+    )
+    own = np.asarray(system.is_own) if len(x) > 1 else np.zeros(system.latents.size, bool)
+    free = np.zeros(found.z.shape, dtype=bool)
+    for j, r in found.certainty.labels:
+        free[slice(None) if r < 0 else r, j] = True
+    known = narrowed(system.latents, found.certainty, found.z, free, own)
+    return replace(model, known=known), told.numbers, told.arrays
+
+
+def table(numbers: Mapping[str, Any]) -> list[str]:
+    """The estimates, a line each: name, value, standard error, interval, unit."""
+    rows = []
+    for row in numbers["latents"]:
+        error = "" if row["standard_error"] is None else f"± {row['standard_error']:.3g}"
+        ends = (
+            ""
+            if row["low"] is None or row["high"] is None
+            else f"[{row['low']:.4g}, {row['high']:.4g}]"
+        )
+        rows.append(
+            (_label(row), f"{row['estimate']:.5g}", error, ends, row["unit"], row["status"])
+        )
+    wide = [max(len(row[c]) for row in rows) for c in range(6)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, wide, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _label(row: Mapping[str, Any]) -> str:
+    return row["name"] if row["record"] is None else f"{row['name']}@{row['record']}"

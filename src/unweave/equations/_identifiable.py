@@ -1,0 +1,162 @@
+r"""Which latents, and which combinations of them, the data determine: Fisher's information in
+words.
+
+A direction in which the information is nil is a way to change latents that no such data could
+notice; relative changes $v_i$ along it leave every product $\prod z_i^{w_i}$ with $w \cdot v = 0$
+as it is. Whatever is known less well than its prior is counted as not determined.
+"""
+
+import itertools
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from ._certainty import Certainty
+
+# relative to the largest eigenvalue of the scaled information: below it a direction is unseen
+_UNSEEN = 1e-9
+# a standard error of more than this share of the estimate is weak
+_WEAK = 0.5
+
+
+@dataclass(frozen=True)
+class Identifiability:
+    """`status` of each free latent: determined, weak or undetermined; what the data say in
+    `sentences`; the combinations that are `determined` although their parts are not."""
+
+    status: tuple[str, ...]
+    sentences: tuple[str, ...]
+    determined: tuple[str, ...]
+
+
+def identifiability(certainty: Certainty, names: tuple[str, ...]) -> Identifiability:
+    """What the data determine, of the free latents called `names`."""
+    errors, width = certainty.errors, certainty.width
+    null = unseen(certainty.fisher)
+    status = []
+    for k in range(len(names)):
+        relative = (
+            errors[k] if certainty.is_log[k] else errors[k] / max(abs(certainty.phi[k]), 1e-300)
+        )
+        if not np.isfinite(errors[k]) or errors[k] >= width[k]:
+            status.append("undetermined")
+        else:
+            status.append("weak" if relative > _WEAK else "determined")
+    sentences, determined = [], []
+    told: set[int] = set()
+    for direction in null:
+        words, found, parts = _in_words(certainty, direction, names)
+        sentences.append(words)
+        determined += found
+        told |= parts
+    for k in range(len(names)):
+        if status[k] == "undetermined" and k not in told:
+            sentences.append(_undetermined(certainty, k, names))
+    weak = [name for name, how in zip(names, status, strict=True) if how == "weak"]
+    if weak:
+        sentences.append(
+            f"{_listed(weak)} {'is' if len(weak) == 1 else 'are'} known to within a factor only: "
+            "the standard error is more than half of the estimate."
+        )
+    if not sentences:
+        sentences.append("The data determine every latent that was fitted.")
+    return Identifiability(tuple(status), tuple(sentences), tuple(dict.fromkeys(determined)))
+
+
+def unseen(fisher: np.ndarray) -> list[np.ndarray]:
+    """Directions `(k,)` in which the information is nil, made as sparse as elimination can."""
+    size = np.sqrt(np.maximum(np.diag(fisher), 0.0))
+    blank = size == 0
+    scale = np.where(blank, 1.0, size)
+    values, vectors = np.linalg.eigh(fisher / np.outer(scale, scale))
+    null = vectors[:, values < _UNSEEN * max(values.max(), 1e-300)] / scale[:, None]
+    return _sparse(null.T)
+
+
+def next_measurement(
+    certainty: Certainty, design: np.ndarray, information: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""What one more reading would add, for each of many candidates.
+
+    `design` `(candidate, k)` is $\partial\eta / \partial\varphi$ of each and `information`
+    `(candidate,)` the noise's; returns the gain in $\log\det F$, $\log(1 + I\, s^\top C s)$
+    (D-optimality; Fedorov 1972, section 2.5), and for each the factor by which the largest
+    standard error relative to its prior's width would shrink.
+    """
+    covariance = certainty.posterior
+    spread = np.einsum("ck,kl,cl->c", design, covariance, design) * information
+    worst = int(np.argmax(np.sqrt(np.diag(covariance)) / certainty.width))
+    along = (design @ covariance[:, worst]) ** 2 * information
+    left = 1 - along / ((1 + spread) * covariance[worst, worst])
+    return np.log1p(spread), np.sqrt(np.clip(left, 0.0, 1.0))
+
+
+def _in_words(
+    certainty: Certainty, direction: np.ndarray, names: tuple[str, ...]
+) -> tuple[str, list[str], set[int]]:
+    parts = np.flatnonzero(np.abs(direction) > 1e-3 * np.abs(direction).max())
+    involved = [names[k] for k in parts]
+    if len(parts) == 1:
+        return f"The data say nothing about {involved[0]}.", [], set(parts.tolist())
+    told = f"{_listed(involved)} cannot be told apart"
+    if not certainty.is_log[parts].all():
+        return f"{told}: a change of one is undone by the others.", [], set(parts.tolist())
+    found = [
+        text
+        for a, b in itertools.pairwise(parts.tolist())
+        if (text := _product(names[a], names[b], direction[b], direction[a]))
+    ]
+    which = set(parts.tolist())
+    if len(found) < len(parts) - 1:
+        size = np.expm1(0.1 * direction / np.abs(direction).max())
+        moves = ", ".join(f"{names[k]} by {100 * size[k]:+.0f} %" for k in parts)
+        return f"{told}: changing {moves} changes nothing.", found, which
+    only = f"{told}: the data determine only {_listed(found)}."
+    return f"{only} Fix one of them at a known value.", found, which
+
+
+def _undetermined(certainty: Certainty, k: int, names: tuple[str, ...]) -> str:
+    """A latent that is worse known than its prior, and whom it is exchanged with."""
+    matrix = certainty.covariance[k]
+    size = np.sqrt(np.abs(np.diag(certainty.covariance)))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        together = np.abs(matrix / (size * size[k]))
+    together[k] = 0
+    others = [names[i] for i in np.argsort(-together)[:2] if together[i] > 0.9]
+    beside = f"; it is exchanged with {_listed(others)}" if others else ""
+    return f"The data hardly say more about {names[k]} than its range does{beside}."
+
+
+def _product(a: str, b: str, power_a: float, power_b: float) -> str:
+    """The product of powers that stays: $a^{p} / b^{q}$ with small whole numbers, or nothing."""
+    if not (power_a and power_b):
+        return ""
+    ratio = Fraction(power_a / power_b).limit_denominator(4)
+    if ratio == 0 or abs(float(ratio) - power_a / power_b) > 1e-3 * abs(power_a / power_b):
+        return ""
+    p, q = abs(ratio.numerator), abs(ratio.denominator)
+    left = a if p == 1 else f"{a}^{p}"
+    right = b if q == 1 else f"{b}^{q}"
+    return f"{left}/{right}" if ratio > 0 else f"{left}*{right}"
+
+
+def _sparse(rows: np.ndarray) -> list[np.ndarray]:
+    """The same span by Gauss–Jordan elimination with pivots."""
+    rows, done = rows.copy(), 0
+    size = np.abs(rows).max() if rows.size else 0.0
+    for _ in range(len(rows)):
+        left = np.abs(rows[done:])
+        if not left.size or left.max() < 1e-12 * size:
+            break
+        r, c = np.unravel_index(int(np.argmax(left)), left.shape)
+        rows[[done, done + r]] = rows[[done + r, done]]
+        rows[done] /= rows[done, c]
+        others = np.arange(len(rows)) != done
+        rows[others] -= np.outer(rows[others, c], rows[done])
+        done += 1
+    return [np.where(np.abs(row) < 1e-6, 0.0, row) for row in rows[:done]]
+
+
+def _listed(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -1,0 +1,144 @@
+r"""From latents to the state at the times of an observation.
+
+Two ways, chosen for an equation by `suited` and never inside a compiled program: `Grid`, the
+classical Runge–Kutta method on the observation's own times, each interval in equal steps, which
+costs the same whatever the latents are; and `Adaptive`, whose steps follow the error, explicit
+(Tsitouras 2011) or, for a stiff equation, implicit (Kværnø 2004), both of diffrax.
+"""
+
+import abc
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ._drive import Drive
+from ._segments import path_with_events
+from ._system import AbstractSystem
+from ._text import TextSystem
+
+
+class AbstractMethod(eqx.Module):
+    """How an equation is solved. Its numbers are static: another method, another program."""
+
+    @abc.abstractmethod
+    def path(
+        self,
+        system: AbstractSystem,
+        times: Float[Array, " time"],
+        z: Float[Array, " latent"],
+        u: Drive,
+    ) -> Float[Array, "time state"]:
+        """The state at each of `times`; not finite from where the solution fails."""
+
+
+class Grid(AbstractMethod):
+    """The classical Runge–Kutta method (Kutta 1901), order 4, in `substeps` equal steps between
+    each two times of the observation."""
+
+    substeps: int = eqx.field(static=True, default=1)
+
+    def __check_init__(self):
+        if self.substeps < 1:
+            raise ValueError(f"{self.substeps} substeps were asked for; give at least 1.")
+
+    def path(
+        self,
+        system: AbstractSystem,
+        times: Float[Array, " time"],
+        z: Float[Array, " latent"],
+        u: Drive,
+    ) -> Float[Array, "time state"]:
+        """One flat scan over all steps."""
+        fine = refined(times, self.substeps)
+        steps = (fine[:-1], jnp.diff(fine), *u.over(fine))
+
+        def step(x: Array, of: tuple[Array, ...]) -> tuple[Array, Array]:
+            t, h, u0, u1, u2 = of
+            k1 = system.rates(t, x, z, u0)
+            k2 = system.rates(t + 0.5 * h, x + 0.5 * h * k1, z, u1)
+            k3 = system.rates(t + 0.5 * h, x + 0.5 * h * k2, z, u1)
+            k4 = system.rates(t + h, x + h * k3, z, u2)
+            x = x + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+            return x, x
+
+        start = system.start(z)
+        _, later = jax.lax.scan(step, start, steps)
+        every = jnp.concatenate([start[None], later])
+        return every[:: self.substeps]
+
+
+class Adaptive(AbstractMethod):
+    """Steps chosen by their error, with tolerances relative to the state and absolute.
+
+    In float32 the tolerances are no smaller than 1e-5 and 1e-7, below which rounding rules.
+    """
+
+    stiff: bool = eqx.field(static=True, default=False)
+    relative: float = eqx.field(static=True, default=1e-8)
+    absolute: float = eqx.field(static=True, default=1e-10)
+    most_steps: int = eqx.field(static=True, default=16_384)
+
+    def path(
+        self,
+        system: AbstractSystem,
+        times: Float[Array, " time"],
+        z: Float[Array, " latent"],
+        u: Drive,
+    ) -> Float[Array, "time state"]:
+        """diffrax with automatic steps, differentiable forward and backward (with events
+        forward alone)."""
+        events = system.events if isinstance(system, TextSystem) else ()
+        if events:
+            return path_with_events(
+                system, events, self._solver, self._control(times), times, z, u, self.most_steps
+            )
+        return self.solution(system, times, z, u)[0]
+
+    @property
+    def _solver(self) -> diffrax.AbstractSolver:
+        return diffrax.Kvaerno5() if self.stiff else diffrax.Tsit5()
+
+    def _control(self, times: Float[Array, " time"]) -> diffrax.PIDController:
+        single = times.dtype == jnp.float32
+        return diffrax.PIDController(
+            rtol=max(self.relative, 1e-5) if single else self.relative,
+            atol=max(self.absolute, 1e-7) if single else self.absolute,
+        )
+
+    def solution(
+        self,
+        system: AbstractSystem,
+        times: Float[Array, " time"],
+        z: Float[Array, " latent"],
+        u: Drive,
+    ) -> tuple[Float[Array, "time state"], diffrax.RESULTS]:
+        """The path, and whether the solver arrived."""
+        solved = diffrax.diffeqsolve(
+            diffrax.ODETerm(lambda t, x, args: system.rates(t, x, args[0], args[1](t))),
+            self._solver,
+            times[0],
+            times[-1],
+            None,
+            system.start(z),
+            (z, u),
+            saveat=diffrax.SaveAt(ts=times),
+            stepsize_controller=self._control(times),
+            # both forward and reverse mode pass through it
+            adjoint=diffrax.DirectAdjoint(),
+            max_steps=self.most_steps,
+            throw=False,
+        )
+        assert solved.ys is not None
+        return solved.ys, solved.result
+
+
+def refined(times: Float[Array, " time"], substeps: int) -> Float[Array, " fine"]:
+    """Each interval parted into `substeps` equal ones, both ends kept."""
+    if substeps == 1:
+        return times
+    share = jnp.arange(substeps, dtype=times.dtype) / substeps
+    inner = times[:-1, None] + share[None, :] * jnp.diff(times)[:, None]
+    return jnp.concatenate([inner.reshape(-1), times[-1:]])

@@ -1,0 +1,18 @@
+"""Where the text of an equation comes from: a file, the zoo, or itself."""
+
+from pathlib import Path
+
+from ._text import read_equation
+from ._zoo import zoo_text
+
+
+def source_text(source: str) -> str:
+    """The text that `source` names: a path that ends in .ode, `zoo:NAME`, or the text itself.
+
+    **Raises:** `EquationError` where there is no such file or it cannot be read.
+    """
+    if source.startswith("zoo:"):
+        return zoo_text(source.removeprefix("zoo:"))
+    if "\n" not in source and source.strip().endswith(".ode"):
+        return read_equation(Path(source)).text
+    return source
