@@ -22,10 +22,10 @@ demo: .venv/ready
 	$(BIN)/unweave fit beta-vae heartbeats --latents 10 --out runs/demo --force
 
 test: .venv/ready
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -n auto --dist loadfile -m 'not slow'
 
 test-all: .venv/ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from unweave.equations._text import TextSystem, parse
 from unweave.equations._zoo import ZOO, ZooEntry
+from unweave.report._mathml import mathml
 
 PAGE = Path(__file__).resolve().parent / "zoo.md"
 HEAD = """\
@@ -47,11 +48,17 @@ def section(entry: ZooEntry, system: TextSystem) -> str:
         [
             f"## {entry.name}",
             f"{entry.title}. {entry.reference}.",
-            f"$$\n{system.latex()}\n$$",
+            formula(system),
             latents(system),
             known,
         ]
     )
+
+
+def formula(system: TextSystem) -> str:
+    """The equations as MathML, which a browser draws without a script; else as plain text."""
+    drawn = mathml(system.latex())
+    return f"```\n{system.pretty()}```" if drawn is None else str(drawn).replace("\n", " ")
 
 
 def _escaped(sentence: str) -> str:

@@ -85,6 +85,7 @@ from .data import windows as windows
 
 # equations: written, solved, fitted
 from .equations import CURVE_NOISES as CURVE_NOISES
+from .equations import ZOO as ZOO
 from .equations import AbstractMethod as AbstractMethod
 from .equations import AbstractSystem as AbstractSystem
 from .equations import Adaptive as Adaptive
@@ -104,6 +105,7 @@ from .equations import Equilibrium as Equilibrium
 from .equations import Lyapunov as Lyapunov
 from .equations import Portrait as Portrait
 from .equations import Roots as Roots
+from .equations import Solution as Solution
 from .equations import StochasticEquation as StochasticEquation
 from .equations import StochasticFit as StochasticFit
 from .equations import StochasticSimulator as StochasticSimulator
@@ -123,10 +125,13 @@ from .equations import posterior as posterior
 from .equations import profiles as profiles
 from .equations import read_equation as read_equation
 from .equations import roots as roots
+from .equations import solution as solution
 from .equations import stochastic_account as stochastic_account
 from .equations import stochastic_equation as stochastic_equation
 from .equations import survivors as survivors
 from .equations import system as system
+from .equations import zoo_model as zoo_model
+from .equations import zoo_text as zoo_text
 
 # models, and what fits them
 from .networks import PCA as PCA

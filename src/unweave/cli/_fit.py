@@ -59,6 +59,10 @@ def fit_verb(
         from ..report import write_run_report  # Matplotlib is only loaded to draw
 
         result["report"] = str(write_run_report(fitted))
+    if options.latex is not None:
+        from ..report import write_article
+
+        result["article"] = str(write_article(options.latex, fitted))
     return result, _fit_text(result)
 
 
@@ -185,15 +189,15 @@ def _fit_text(result: Mapping[str, Any]) -> str:
             f"explains {100 * result['explained_variance']:.2f} % of the held-out variance{pca}"
         )
     if result["log_density"] is not None:
+        of = "these" if result["split"].startswith("Nothing was held out") else "held-out"
         lines.append(
-            f"log-density of held-out data {result['log_density']:.2f} nats per observation "
+            f"log-density of {of} data {result['log_density']:.2f} nats per observation "
             f"({result['density_kind']})"
         )
     if result["active_latents"] is not None and "equation" not in result:
         lines.append(f"{result['active_latents']} of {result['latents']} latents are active")
     lines += [f"{result['stopped']}, in {result['seconds']:.1f} s", f"run: {result['run']}"]
-    if "report" in result:
-        lines.append(f"report: {result['report']}")
+    lines += [f"{kind}: {result[kind]}" for kind in ("report", "article") if kind in result]
     return "\n".join(lines)
 
 

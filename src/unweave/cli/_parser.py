@@ -16,6 +16,9 @@ latents, and read what it is worth."""
 
 _EXAMPLES = """\
 examples:
+  unweave fit competition.ode gause.csv --time day --by treatment --starts 64
+  unweave analyse zoo:lorenz --lyapunov
+  unweave compare heartbeats zoo:ecg beta-vae
   unweave fit beta-vae ecg_ptb --kind beats --lead ii --latents 10 --out runs/ecg
   unweave fit vae digits --kind images
   unweave fit beta-vae prices.csv --kind windows --column close --time timestamp \\
@@ -135,6 +138,7 @@ def _fit_parser(verbs) -> None:
     run.add_argument("--force", action="store_true", help="replace what is in --out")
     run.add_argument("--checkpoint-every", type=float, default=60.0, metavar="SECONDS")
     run.add_argument("--no-report", action="store_true", help="leave figures and page out")
+    run.add_argument("--latex", metavar="DIR", help="an equation's fit as an article, too")
     run.add_argument("--track", choices=("tensorboard", "mlflow"), help="log there as well")
     run.add_argument("--quiet", action="store_true", help="no progress bar")
 
@@ -223,6 +227,7 @@ def _report_parser(verbs) -> None:
     parser = _verb(verbs, "report", "write the page of a run: one self-contained HTML file")
     parser.add_argument("run", help="a run folder")
     parser.add_argument("-o", "--output", metavar="FILE", help="default: RUN/report.html")
+    parser.add_argument("--latex", metavar="DIR", help="an equation's fit as an article, too")
     parser.add_argument("--force", action="store_true", help="replace FILE")
 
 
@@ -249,9 +254,10 @@ def _analyse_parser(verbs) -> None:
     )  # fmt: skip
     parser.add_argument("source", metavar="SOURCE", help="an equation, or a run that fitted one")
     value = "a latent's value (default: its prior's median, or the estimate)"
-    parser.add_argument("--set", action="append", metavar="NAME=VALUE", help=value)
+    parser.add_argument("--set", nargs="+", action="extend", metavar="NAME=VALUE", help=value)
     where = "where to look (default: where courses of the equation go)"
-    parser.add_argument("--box", action="append", metavar="STATE=LOW:HIGH", help=where)
+    parser.add_argument("--box", nargs="+", action="extend", metavar="STATE=LOW:HIGH",
+                        help=where)  # fmt: skip
     parser.add_argument("--until", type=float, help="how long those courses are (100)")
     along = "follow the equilibria along a latent: folds and Hopf points"
     parser.add_argument("--along", metavar="NAME=LOW:HIGH", help=along)

@@ -187,11 +187,15 @@ def _encode(options: argparse.Namespace) -> Result:
 
 
 def _report(options: argparse.Namespace) -> Result:
-    from ..report import write_run_report
+    from ..report import write_article, write_run_report
 
     fitted = load_run(options.run)
     path = write_run_report(fitted, output=_output(options, fitted, "report.html"))
-    return {"run": str(fitted.folder), "output": str(path)}, f"report: {path}"
+    result, text = {"run": str(fitted.folder), "output": str(path)}, f"report: {path}"
+    if options.latex is not None:
+        result["article"] = str(write_article(options.latex, fitted))
+        text += f"\narticle: {result['article']}"
+    return result, text
 
 
 _VERBS: Mapping[str, Callable[[argparse.Namespace], Result]] = {

@@ -253,9 +253,9 @@ def _refined(times: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, np.ndar
 def _driven(at: np.ndarray, times: np.ndarray, inputs: np.ndarray) -> np.ndarray:
     """The inputs of each record at other times."""
     driven = np.zeros((*at.shape, inputs.shape[2]))
-    for row, new, old, columns in zip(driven, at, times, inputs, strict=True):
+    for r in range(len(at)):
         for c in range(inputs.shape[2]):
-            row[:, c] = np.interp(new, old, columns[:, c])
+            driven[r, :, c] = np.interp(at[r], times[r], inputs[r, :, c])
     return driven
 
 
@@ -320,7 +320,7 @@ def _next(best: Best, sure: Certainty, data: Dataset) -> dict[str, Any] | None:
         scale = jnp.asarray(best.scale)
         information = np.asarray(problem.noise.information(jnp.asarray(eta), scale)).reshape(-1)
     rows = design.reshape(eta.size, -1)
-    good = np.isfinite(rows).all(axis=1)
+    good = np.asarray(np.isfinite(rows).all(axis=1))
     gain, shrink = next_measurement(
         sure, np.where(good[:, None], rows, 0.0), np.where(good, information, 0.0)
     )

@@ -87,7 +87,7 @@ def suited(system: AbstractSystem, latents: Latents, times: np.ndarray) -> Choic
         )
     z, centre = reached[0]
     some = np.linspace(0, len(times) - 1, min(len(times), 50)).astype(int)
-    readings = np.stack([host.observe(times[i], centre[i], z) for i in some])
+    readings = np.stack([host.observe(float(times[i]), centre[i], z) for i in some])
     ranges = np.ptp(readings, axis=0)
     size = np.where(ranges > 0, ranges, np.maximum(np.abs(readings).max(axis=0), 1e-12))
     return Choice(_method(host, reached, times), size)

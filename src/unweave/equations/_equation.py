@@ -71,6 +71,8 @@ class Equation(AbstractCurve):
         times, u = self._course(z, condition)
         return self.method.path(self.system, times, z, drive(times, u, self._kinds))
 
+    # compiled here, so that a call outside any jit does not trace the solver anew
+    @eqx.filter_jit
     def curve(self, z: Latent, condition: Condition = None) -> Float[Array, "time observable"]:
         """What an instrument without noise would read, $y$."""
         times, u = self._course(z, condition)
@@ -104,9 +106,9 @@ class Equation(AbstractCurve):
     @property
     def scales(self) -> Float[Array, " observable"]:
         """The noise's scale for each channel; ones where it has none."""
-        n = len(self.system.observables)
-        known = isinstance(self.noise, AbstractScaledNoise)
-        return jnp.broadcast_to(self.noise.scale if known else jnp.ones(()), (n,))
+        noise = self.noise
+        scale = noise.scale if isinstance(noise, AbstractScaledNoise) else jnp.ones(())
+        return jnp.broadcast_to(scale, (len(self.system.observables),))
 
     @property
     def _kinds(self) -> tuple[str, ...]:
@@ -122,7 +124,8 @@ class Equation(AbstractCurve):
         elif condition is not None:
             times = condition
         times = self.times if times is None else times
-        return jnp.asarray(times, z.dtype), inputs
+        driven = None if inputs is None else jnp.asarray(inputs, z.dtype)
+        return jnp.asarray(times, z.dtype), driven
 
 
 def equation(
@@ -157,7 +160,10 @@ def equation(
     choice = suited(system, system.latents, grid)
     if noise is None:
         noise = noise_like(noise_word(system), choice)
-    return Equation(system, system.latents, noise, tuple(grid.tolist()), choice.method)
+    return Equation(
+        system=system, latents=system.latents, noise=noise, times=tuple(grid.tolist()),
+        method=choice.method,
+    )  # fmt: skip
 
 
 def interpolations(system: AbstractSystem) -> tuple[str, ...]:

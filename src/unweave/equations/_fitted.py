@@ -30,7 +30,8 @@ def fitted_model(best: Best, sure: Certainty) -> Marginal:
     latents = narrowed(best.equation.latents, sure, best.z, best.free, own)
     with jax.enable_x64(True):
         model = replace(best.equation, latents=latents, noise=_unbiased(best, sure))
-    return Marginal(Inverted(model, starts=4, steps=64, with_prior=True))
+    inverted = Inverted(decoder=model, starts=4, steps=64, with_prior=True)  # pyright: ignore[reportCallIssue]
+    return Marginal(model=inverted)  # pyright: ignore[reportCallIssue]
 
 
 def narrowed(

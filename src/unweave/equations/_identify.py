@@ -20,6 +20,7 @@ from ._choose import (
     starting_points,
     suited,
 )
+from ._drive import drive
 from ._equation import CURVE_NOISES, Equation, interpolations, noise_word
 from ._levenberg import Lane, Problem, coordinates_of, lanes_at, minimise
 from ._match import constrained, coordinates, matched, readings_of
@@ -114,35 +115,30 @@ def search(
         else:
             u = coordinates(system.latents, points, len(x))
         method = _method(problem, system, u, times)
-        best = None
-        for _ in range(6):
+        while True:
             problem = _problem(system, x, times, inputs, pinned, kind, method)
-            lanes = _descend(problem, u, progressive=readings is None)
-            best = _best(problem, lanes)
-            if best is None:
-                again = coordinates(system.latents, points, len(x))
-                lanes = _descend(problem, again, progressive=True)
-                best = _best(problem, lanes)
-            if best is None:
+            lanes = _descend(problem, u, points, progressive=readings is None)
+            objectives = np.asarray(lanes.objective)
+            if not np.isfinite(objectives).any():
                 raise FitError(_nowhere(starts))
-            row, at = best
+            reached = coordinates_of(problem, lanes)
+            at = reached[int(np.argmin(objectives))]
             error = solver_error(problem, system, at, times, method)
             better = _finer(method, error)
             if better is None:
                 break
             # where the grid was too coarse the starts were led astray: all go again from there
             say(f"a finer solve is needed ({error:.2g} noise deviations): {_name(better)}")
-            method, u = better, coordinates_of(problem, lanes)
-        objectives = np.asarray(lanes.objective)
+            method, u = better, reached
         scale = _scale(problem, at)
         z = latents_at(problem, at)
     model = Equation(
-        system, system.latents, kind.with_scale(tuple(scale.tolist())),
-        tuple(times[0].tolist()), method,
+        system=system, latents=system.latents, noise=kind.with_scale(tuple(scale.tolist())),
+        times=tuple(times[0].tolist()), method=method,
     )  # fmt: skip
     return Best(
-        problem, model, at, z, np.isnan(pinned), float(objectives[row]), objectives, scale, error,
-        time.monotonic() - began, tuple(notes),
+        problem, model, at, z, np.isnan(pinned), float(objectives.min()), objectives, scale,
+        error, time.monotonic() - began, tuple(notes),
     )  # fmt: skip
 
 
@@ -154,8 +150,6 @@ class EquationCurve(eqx.Module):
     kinds: tuple[str, ...] = eqx.field(static=True)
 
     def __call__(self, z, condition):
-        from ._drive import drive
-
         times, inputs = condition
         u = drive(times, inputs if self.kinds else None, self.kinds)
         path = self.method.path(self.system, times, z, u)
@@ -200,28 +194,37 @@ def _method(
     return Adaptive(stiff=True, relative=1e-6) if substeps is None else Grid(substeps)
 
 
-def _descend(problem: Problem, u: np.ndarray, *, progressive: bool) -> Lane:
-    """All starts to their minima; `progressive` fits growing first parts of the records first,
-    from which a far start finds its way where the whole record would lead it astray."""
-    if progressive:
-        for share in (0.15, 0.4):
-            keep = max(int(share * problem.x.shape[1]), 4)
-            part = problem.x.at[:, keep:].set(jnp.nan)
-            early = minimise(
-                eqx.tree_at(lambda p: p.x, problem, part), lanes_at(problem, u), most=30
-            )
-            moved = coordinates_of(problem, early)
-            good = np.isfinite(np.asarray(early.objective))
-            u = np.where(good[:, None, None], moved, u)
-    return minimise(problem, lanes_at(problem, u))
+def _descend(problem: Problem, u: np.ndarray, points: np.ndarray, *, progressive: bool) -> Lane:
+    """All starts to their minima; those that cannot be solved where they are begin again at
+    their own `points`, by growing parts of the records."""
+    lanes = minimise(problem, lanes_at(problem, _grown(problem, u) if progressive else u))
+    lost = np.flatnonzero(~np.isfinite(np.asarray(lanes.objective)))
+    if progressive or not lost.size:
+        return lanes
+    # every lane goes along, for the program has its width; only the lost ones are kept
+    u = coordinates_of(problem, lanes)
+    u[lost] = coordinates(problem.latents, points[lost], u.shape[1])
+    again = minimise(problem, lanes_at(problem, _grown(problem, u)))
+    keep = np.isin(np.arange(len(u)), lost)
+    return jax.tree.map(
+        lambda old, new: jnp.asarray(
+            np.where(keep.reshape(-1, *[1] * (old.ndim - 1)), np.asarray(new), np.asarray(old))
+        ),
+        lanes,
+        again,
+    )
 
 
-def _best(problem: Problem, lanes: Lane) -> tuple[int, np.ndarray] | None:
-    objectives = np.asarray(lanes.objective)
-    if not np.isfinite(objectives).any():
-        return None
-    row = int(np.argmin(objectives))
-    return row, coordinates_of(problem, lanes)[row]
+def _grown(problem: Problem, u: np.ndarray) -> np.ndarray:
+    """Fits growing first parts of the records, from which a far start finds its way where the
+    whole record would lead it astray."""
+    for share in (0.15, 0.4):
+        keep = max(int(share * problem.x.shape[1]), 4)
+        part = problem.x.at[:, keep:].set(jnp.nan)
+        early = minimise(eqx.tree_at(lambda p: p.x, problem, part), lanes_at(problem, u), most=30)
+        good = np.isfinite(np.asarray(early.objective))
+        u = np.where(good[:, None, None], coordinates_of(problem, early), u)
+    return u
 
 
 def solver_error(

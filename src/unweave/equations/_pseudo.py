@@ -59,7 +59,7 @@ def halved_log_density(of: Dynamics, t: Time, x: State, u: Input, h: Time, later
     half = 0.5 * h
     root = jnp.linalg.cholesky(_smooth(of, t, x, u, half)[1]) * jnp.sqrt(jnp.asarray(0.5, h.dtype))
     grid = np.asarray(list(itertools.product(_NODES, repeat=x.size)))
-    shares = np.log([np.prod(w) for w in itertools.product(_WEIGHTS, repeat=x.size)])
+    shares = np.log(np.asarray([np.prod(w) for w in itertools.product(_WEIGHTS, repeat=x.size)]))
 
     def through(e: Array) -> Scalar:
         y = 0.5 * (x + later) + root @ e

@@ -31,7 +31,7 @@ def path_with_events(
     most_steps: int,
 ) -> Float[Array, "time state"]:
     """The states at `times`, through every event."""
-    term = diffrax.ODETerm(lambda t, x, args: system.rates(t, x, args[0], args[1](t)))
+    term = diffrax.ODETerm(vector_field(system))
     tight = 1e-6 if times.dtype == jnp.float32 else 1e-10
     event = diffrax.Event(
         [_condition(one) for one in events],
@@ -70,6 +70,16 @@ def path_with_events(
     carry = (times[0], start, jnp.zeros((), bool), empty.at[0].set(start))
     (_, _, _, filled), _ = jax.lax.scan(segment, carry, None, length=MOST)
     return filled
+
+
+def vector_field(system: AbstractSystem):
+    """The rates as diffrax calls them, with (latents, inputs) as its arguments."""
+
+    def rates(t, x, args):
+        at = jnp.asarray(t, x.dtype)
+        return system.rates(at, x, args[0], args[1](at))
+
+    return rates
 
 
 def _condition(event: Event):

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ._drive import Drive
-from ._segments import path_with_events
+from ._segments import path_with_events, vector_field
 from ._system import AbstractSystem
 from ._text import TextSystem
 
@@ -117,7 +117,7 @@ class Adaptive(AbstractMethod):
     ) -> tuple[Float[Array, "time state"], diffrax.RESULTS]:
         """The path, and whether the solver arrived."""
         solved = diffrax.diffeqsolve(
-            diffrax.ODETerm(lambda t, x, args: system.rates(t, x, args[0], args[1](t))),
+            diffrax.ODETerm(vector_field(system)),
             self._solver,
             times[0],
             times[-1],

@@ -48,7 +48,9 @@ def summarise(model: eqx.Module, data: Dataset) -> Summary:
     x, conditions = real(data.observations), data.conditions
     explained = reconstruction_score(model, data)
     log_density = kind = kl = active = None
-    if isinstance(model, AbstractEncoder):
+    # the measure is one of standard scores: an equation's latents have units of their own
+    standard = not isinstance(model, AbstractDecoder) or model.latents.are_standard
+    if isinstance(model, AbstractEncoder) and standard:
         active = tuple((many(model.encode, x, conditions).var(0) > _ACTIVE).tolist())
     if isinstance(model, AbstractPosterior):
         kl = tuple(many(_Divergence(model), x, conditions).mean(0).tolist())
