@@ -1,6 +1,7 @@
 # make demo: a model of simulated heartbeats, with its report     make test: the tests
 # make test-all: also the slow ones                               make check: lint, types, tests
 # make bench PEERS=python-with-torch-and-pythae: against peers     make docs: the documentation
+# make bench-equations PEERS=python-with-pypesto-and-torchdiffeq: equations against peers
 # make faults: kills and damaged files, counted
 
 # the first that runs and is new enough
@@ -8,7 +9,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: demo test test-all lint check docs bench faults clean
+.PHONY: demo test test-all lint check docs bench bench-equations faults clean
 
 # made again when what it installs has changed
 .venv/ready: pyproject.toml constraints.txt
@@ -41,6 +42,11 @@ docs: .venv/ready
 bench: .venv/ready
 	@test -n "$(PEERS)" || { echo "name an interpreter that has torch and pythae: make bench PEERS=..."; exit 1; }
 	$(BIN)/python bench/run.py --python $(PEERS)
+
+bench-equations: .venv/ready
+	@test -n "$(PEERS)" || { echo "name an interpreter that has pypesto, fides and torchdiffeq:" \
+		"make bench-equations PEERS=..."; exit 1; }
+	$(BIN)/python bench/equations.py --python $(PEERS)
 
 faults: .venv/ready
 	$(BIN)/python bench/faults_file.py

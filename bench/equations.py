@@ -116,6 +116,7 @@ def fits(options: argparse.Namespace, folder: pathlib.Path) -> dict:
                 "failed": best.failed,
                 "best": best.z[0].tolist(),
             }
+        sure = search(known, data, starts=options.starts).certainty()
         for i in range(options.repetitions):
             for name, starts in counts.items():
                 times[name].append(timed(lambda n=starts: search(known, data, starts=n).z)[0])
@@ -131,6 +132,9 @@ def fits(options: argparse.Namespace, folder: pathlib.Path) -> dict:
         objectives = np.asarray(found[name].pop("objectives"), float)
         found[name]["reached"] = int((objectives < lowest + 0.01).sum())
         found[name]["failed"] = int((~np.isfinite(objectives)).sum())
+        z = np.asarray(found[name]["best"])
+        off = np.log(z, where=sure.is_log, out=z.copy()) - sure.phi
+        found[name]["off"] = float(np.abs(off / sure.errors).max())
     return {"times": times, "found": found, "versions": versions}
 
 
@@ -176,7 +180,7 @@ def competition(options: argparse.Namespace, folder: pathlib.Path) -> dict:
         ),
     }
     systems = {name: parse(text) for name, (text, _) in cases.items()}
-    results = {name: {"cold": [], "warm": []} for name in cases}
+    results: dict[str, dict] = {name: {"cold": [], "warm": []} for name in cases}
     for i in range(options.command_repetitions):
         for name, (_, data) in cases.items():
 
@@ -225,7 +229,7 @@ def van_der_pol(options: argparse.Namespace, folder: pathlib.Path) -> dict:
             with jax.enable_x64(dtype == "float64"):
                 starts = jnp.asarray(known["starts"], dtype)
                 own = {name: jax.jit(f) for name, f in vdp_sides(jnp.dtype(dtype)).items()}
-                rows = {name: {"seconds": []} for name in (*own, *VDP_PEERS)}
+                rows: dict[str, dict] = {n: {"seconds": []} for n in (*own, *VDP_PEERS)}
                 for i in range(-1, options.vdp_repetitions):
                     for name, function in own.items():
                         seconds, paths = timed(function, starts)
@@ -280,7 +284,7 @@ PARTS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Equations beside their peers.")
     parser.add_argument(
         "--python", required=True, help="an interpreter with pypesto, fides and torchdiffeq"
     )

@@ -75,7 +75,7 @@ class Misfit:
 
     def __init__(self, times, observed, solver, *, sensitive):
         self.times, self.observed, self.solver, self.sensitive = times, observed, solver, sensitive
-        self.at, self.kept = None, None
+        self.at, self.kept = np.full(LOW.size, np.nan), (np.empty(0), np.empty((0, LOW.size)))
 
     def residual(self, u):
         return self._look(u)[0]
@@ -97,7 +97,7 @@ class Misfit:
 
     def _look(self, u):
         # who asks for the Jacobian has asked for the residual at the same place before
-        if self.at is None or not np.array_equal(u, self.at):
+        if not np.array_equal(u, self.at):
             self.at, self.kept = np.array(u), self._solve(u)
         return self.kept
 
@@ -105,7 +105,7 @@ class Misfit:
         parameters, begin = tuple(np.exp(u[:3]).tolist()), u[3:].tolist()
         if not self.sensitive:
             path = solved(self.solver, fhn_rates, begin, self.times, parameters)
-            return ((path - self.observed) / FHN_NOISE).ravel(), None
+            return ((path - self.observed) / FHN_NOISE).ravel(), np.empty((0, LOW.size))
         begin += [0, 0, 0, 1, 0, 0, 0, 0, 0, 1]
         path = solved(self.solver, sensitive_rates, begin, self.times, parameters)
         slopes = path[:, 2:].reshape(-1, 2, 5) / FHN_NOISE
@@ -228,7 +228,8 @@ def serve(folder, answers):
             if name in FITS:
                 answer = fit_pass(name, folder, pool)
             else:
-                answer = vdp_pass(*name.split(), folder)
+                method, dtype = name.split()
+                answer = vdp_pass(method, dtype, folder)
             print(json.dumps(answer), file=answers, flush=True)
         pool.close()
         pool.join()
@@ -236,6 +237,10 @@ def serve(folder, answers):
 
 def command(name, folder, starts):
     """Reads, fits from starts spread over the box, prints estimates and standard errors."""
+    # before the processes part, so that one import serves all of them
+    import scipy.integrate
+    import scipy.optimize  # noqa: F401
+
     spread = np.random.default_rng(0).uniform(LOW, HIGH, (starts, LOW.size))
     with processes() as pool:
         objectives, best = fitted(name, folder, spread, pool)

@@ -8,7 +8,7 @@ import numpy as np
 from ._many import real
 from ._model import AbstractDecoder
 from .data import Split
-from .evaluate import explained_variance, observed_mean, reconstruction_score, summarise
+from .evaluate import NOTHING, explained_variance, observed_mean, reconstruction_score, summarise
 from .networks import fit_pca
 from .train import Recipe, Row, Trained
 
@@ -17,10 +17,22 @@ _ENOUGH = 2000
 
 
 def measure(
-    recipe: Recipe, model: eqx.Module, data: Split, trained: Trained, seed: int, seconds: float
+    recipe: Recipe,
+    model: eqx.Module,
+    data: Split,
+    trained: Trained,
+    seed: int,
+    seconds: float,
+    *,
+    described: bool = False,
 ) -> dict[str, Any]:
-    """The numbers of `unweave fit --json`, on the test part unless their names say otherwise."""
-    summary, seen = summarise(model, data.test), data.train.thinned(_ENOUGH)
+    """The numbers of `unweave fit --json`, on the test part unless their names say otherwise.
+
+    Where nothing was held out and the fit gave its own account (`described`), there is nothing
+    for these measures to add.
+    """
+    summary = NOTHING if described else summarise(model, data.test)
+    seen = data.train.thinned(_ENOUGH)
     latents = model.latents if isinstance(model, AbstractDecoder) else None
     size = latents.size if latents is not None else recipe.options.get("latents")
     return {
@@ -35,9 +47,9 @@ def measure(
         "seconds": round(seconds, 3),
         "stopped": trained.stopped,
         "explained_variance": summary.explained_variance,
-        "explained_variance_train": reconstruction_score(model, seen),
+        "explained_variance_train": None if described else reconstruction_score(model, seen),
         "n_train_measured": len(seen),
-        "baselines": baselines(data, size or 1),
+        "baselines": {} if described else baselines(data, size or 1),
         "log_density": summary.log_density,
         "density_kind": summary.density_kind,
         "kl_per_latent": summary.kl_per_latent,

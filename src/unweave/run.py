@@ -126,7 +126,8 @@ def fit(
             ) from None
     model = recipe.finish(trained.model, data.train)
     seconds = time.monotonic() - began
-    result = measure(recipe, model, data, trained, seed, seconds)
+    described = solved is not None and data.test is data.train
+    result = measure(recipe, model, data, trained, seed, seconds, described=described)
     if solved is not None:
         result |= solved.account
         result["records"] = data.train.records.astype(str).tolist()

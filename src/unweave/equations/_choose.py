@@ -4,6 +4,7 @@ Nothing is compiled here, so that a model is there at once; a `Grid` is taken wh
 with a solve of automatic steps at the centre of the priors and at a few draws of them.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from scipy.integrate import solve_ivp
+from scipy.integrate import ODEintWarning, odeint, solve_ivp
 
 from .._latents import Latents
 from ._drive import Drive
@@ -48,8 +49,8 @@ class HostSystem(eqx.Module):
         """$(t, x) \\mapsto f(t, x, z, u)$ for these latents and constant inputs."""
         inputs = np.zeros(len(self.system.inputs)) if u is None else u
         if isinstance(self.system, TextSystem):
-            function = self.system.numpy_rates()
-            return lambda t, x: np.asarray(function(t, x, z, inputs), dtype=np.float64)
+            function, z_list, u_list = self.system.float_rates(), z.tolist(), inputs.tolist()
+            return lambda t, x: np.asarray(function(float(t), x.tolist(), z_list, u_list), float)
         compiled = eqx.filter_jit(self.system.rates)
         return lambda t, x: np.asarray(_double(compiled, t, x, z, inputs))
 
@@ -58,6 +59,14 @@ class HostSystem(eqx.Module):
         if isinstance(self.system, TextSystem):
             return np.asarray(self.system.numpy_start()(z), dtype=np.float64)
         return np.asarray(_double(self.system.start, z))
+
+    def readings(self, times: np.ndarray, path: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """The noiseless readings `(time, observable)` of a path `(time, state)`."""
+        if not isinstance(self.system, TextSystem):
+            both = zip(times, path, strict=True)
+            return np.stack([self.observe(float(t), x, z) for t, x in both])
+        inputs = np.zeros(len(self.system.inputs))
+        return np.asarray(self.system.numpy_observe()(times, path.T, z, inputs)).T
 
     def observe(self, t: float, x: np.ndarray, z: np.ndarray) -> np.ndarray:
         """The noiseless reading of one state."""
@@ -141,24 +150,27 @@ def medians(latents: Latents) -> Float[np.ndarray, " latent"]:
 
 def reference(host: HostSystem, z: np.ndarray, times: np.ndarray) -> np.ndarray | None:
     """The states `(time, state)` by LSODA (Petzold 1983) with tight tolerances, or None."""
-    rates = _counted(host.rates(z))
-    start = host.start(z)
+    rates, start = _counted(host.rates(z)), host.start(z)
     try:
-        with np.errstate(all="ignore"):
-            solution = solve_ivp(
-                rates, (times[0], times[-1]), start, method="LSODA", t_eval=times,
-                rtol=1e-9, atol=1e-11 * max(1.0, float(np.abs(start).max())),
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ODEintWarning)
+            path, told = odeint(
+                rates, start, times, tfirst=True, rtol=1e-9, full_output=True, mxstep=5000,
+                atol=1e-11 * max(1.0, float(np.abs(start).max())),
             )  # fmt: skip
     except (_TooMany, ValueError, OverflowError, ZeroDivisionError):
         return None
-    path = solution.y.T
-    good = solution.success and path.shape[0] == len(times) and bool(np.isfinite(path).all())
+    good = told["message"] == "Integration successful." and bool(np.isfinite(path).all())
     return path if good else None
 
 
-def grid_path(host: HostSystem, z: np.ndarray, times: np.ndarray, substeps: int) -> np.ndarray:
-    """What `Grid(substeps)` gives, in NumPy."""
-    rates, x = host.rates(z), host.start(z)
+def grid_path(
+    host: HostSystem, z: Float[np.ndarray, "*point latent"], times: np.ndarray, substeps: int
+) -> Float[np.ndarray, "time *point state"]:
+    """What `Grid(substeps)` gives, in NumPy, for one point or for many at once."""
+    points = z if z.ndim == 2 else z[None]
+    rates = _each(host, points)
+    x = np.stack([host.start(point) for point in points], axis=-1)
     path = [x]
     with np.errstate(all="ignore"):
         for t, width in zip(times[:-1], np.diff(times), strict=True):
@@ -169,7 +181,19 @@ def grid_path(host: HostSystem, z: np.ndarray, times: np.ndarray, substeps: int)
                 k3 = rates(t + (i + 0.5) * h, x + 0.5 * h * k2)
                 x = x + h / 6 * (k1 + 2 * k2 + 2 * k3 + rates(t + (i + 1) * h, x + h * k3))
             path.append(x)
-    return np.stack(path)
+    every = np.moveaxis(np.stack(path), 1, 2)
+    return every if z.ndim == 2 else every[:, 0]
+
+
+def _each(host: HostSystem, points: np.ndarray) -> Rates:
+    """The rates of many points, one after the other."""
+    functions = [host.rates(point) for point in points]
+
+    def rates(t: float, x: np.ndarray) -> np.ndarray:
+        parts = zip(functions, x.T, strict=True)
+        return np.stack([one(t, np.ascontiguousarray(part)) for one, part in parts], axis=-1)
+
+    return rates
 
 
 def enough_substeps(
@@ -181,9 +205,10 @@ def enough_substeps(
     agrees: float = AGREES,
 ) -> int | None:
     """The fewest substeps with which the grid agrees with every solved path, or None."""
-    substeps = 1
+    substeps, points = 1, np.stack([z for z, _ in solved])
     while substeps <= most:
-        if all(_agree(grid_path(host, z, times, substeps), path, agrees) for z, path in solved):
+        grid = grid_path(host, points, times, substeps)
+        if all(_agree(grid[:, i], path, agrees) for i, (_, path) in enumerate(solved)):
             return substeps
         substeps *= 2
     return None
@@ -205,7 +230,8 @@ def _is_stiff(host: HostSystem, z: np.ndarray, times: np.ndarray) -> bool:
         most = cap if cap is not None else 10 * counts[0] + 1000
         rates = _counted(host.rates(z), most)
         try:
-            with np.errstate(all="ignore"):
+            with np.errstate(all="ignore"), warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)
                 solve_ivp(rates, (times[0], times[-1]), host.start(z), method=method, rtol=1e-6,
                           atol=1e-9)  # fmt: skip
         except (_TooMany, ValueError):

@@ -5,6 +5,7 @@ have in common is computed once. The tape runs over JAX's arrays, which traces i
 which gives numbers at once.
 """
 
+import math
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -72,6 +73,17 @@ def _operations(library: ModuleType, erf: Callable[..., Any]) -> dict[str, Calla
 
 _JAX = _operations(jnp, jax.scipy.special.erf)
 _NUMPY = _operations(np, scipy.special.erf)
+# plain floats are ten times as fast as NumPy's; what they refuse is left to NumPy's rules
+_FLOAT: dict[str, Callable[..., Any]] = {
+    **_NUMPY,
+    **{name: getattr(math, name) for name in ("exp", "log", "sin", "cos", "tan", "sqrt")},
+    **{name: getattr(math, name) for name in ("sinh", "cosh", "tanh", "erf")},
+    "arctan": math.atan, "arctan2": math.atan2, "arcsin": math.asin, "arccos": math.acos,
+    "power": math.pow, "abs": abs, "maximum": max, "minimum": min,
+    "less": operator.lt, "less_equal": operator.le,
+    "greater": operator.gt, "greater_equal": operator.ge,
+    "where": lambda condition, a, b: a if condition else b,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -105,6 +117,13 @@ class Program:
         for row, one in enumerate(found):
             stacked[row] = one
         return stacked
+
+    def compute_one(self, values: Sequence[float]) -> list[float]:
+        """The expressions at plain floats: for a solver that asks thousands of times."""
+        try:
+            return self._run(values, _FLOAT)
+        except (ZeroDivisionError, OverflowError, ValueError):
+            return self.compute([np.float64(value) for value in values]).tolist()
 
     def _run(self, values: Sequence[Any], operations: dict[str, Callable[..., Any]]) -> list[Any]:
         slots = [*values, *self.constants]

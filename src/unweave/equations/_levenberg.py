@@ -227,10 +227,11 @@ def _round(problem: Problem, state: Lane, rows: np.ndarray, width: int, most: in
 @eqx.filter_jit
 def _advance(problem: Problem, lanes: Lane, most: Int[Array, ""]) -> Lane:
     """A round of steps for all lanes of a chunk, or fewer where all are done."""
-    system = jax.vmap(lambda lane: _normal(problem, lane))(lanes)
-    lanes = eqx.tree_at(lambda lane: lane.objective, lanes, system[0])
-    lost = ~jnp.isfinite(lanes.objective)
-    lanes = eqx.tree_at(lambda lane: lane.done, lanes, lanes.done | lost)
+    # a lane of unknown objective first looks where it stands, so that the program holds the
+    # solve and its derivatives once
+    lanes = eqx.tree_at(lambda lane: lane.objective, lanes, jnp.full_like(lanes.objective, jnp.inf))
+    shapes = jax.eval_shape(jax.vmap(lambda lane: _normal(problem, lane)), lanes)
+    system = jax.tree.map(lambda part: jnp.zeros(part.shape, part.dtype), shapes)
 
     def more(carry: tuple[Any, Lane, Array]) -> Array:
         _, lanes, taken = carry
@@ -282,21 +283,23 @@ def _step(problem: Problem, system: _Normal, lane: Lane) -> tuple[_Normal, Lane]
     shared, own = lane.shared + short * d_shared, lane.own + short * d_own
     trial = eqx.tree_at(lambda at: (at.shared, at.own), lane, (shared, own))
     there = _normal(problem, trial)
+    first = ~jnp.isfinite(lane.objective)
     better = there[0] < lane.objective
     gain = lane.objective - there[0]
     little = better & (gain < 1e-10 * (1 + jnp.abs(lane.objective)))
-    still = longest < 1e-9
-    small = jnp.where(better & ~little, 0, lane.small + 1)
+    small = jnp.where(first, lane.small, jnp.where(better & ~little, 0, lane.small + 1))
     damping = jnp.where(better, jnp.maximum(lane.damping * 0.2, 1e-12), lane.damping * 4)
-    # done: gains are at rounding, the step is, or no step of any length helps
-    done = lane.done | (little & (lane.small > 0)) | still | (damping > 1e10)
+    damping = jnp.where(first, lane.damping, damping)
+    # done: gains are at rounding, the step is, no step of any length helps, or it was lost
+    ended = (little & (lane.small > 0)) | (longest < 1e-9) | (damping > 1e10)
+    done = lane.done | jnp.where(first, ~better, ended)
     moved = Lane(
         jnp.where(better, shared, lane.shared),
         jnp.where(better, own, lane.own),
         lane.free,
         jnp.where(better, there[0], lane.objective),
         damping,
-        lane.steps + 1,
+        lane.steps + jnp.where(first, 0, 1),
         small,
         done,
     )

@@ -209,10 +209,15 @@ class TextSystem(AbstractSystem):
     def numpy_rates(self) -> NumpyFunction:
         """`rates` over NumPy in float64: a function (t, x, z, u) for SciPy.
 
-        `x` is `(state,)`, or `(state, n)` for n states at once; `z` and `u` may be left out
-        where there are none.
+        `x` is `(state,)`, or `(state, n)` for n states at once, with `t` one number or `(n,)` and
+        `z` `(latent,)` or `(latent, n)`; `z` and `u` may be left out where there are none.
         """
         return _numpy(_compiled(self.text).rates)
+
+    def float_rates(self) -> Callable[..., list[float]]:
+        """`rates` over plain floats, for one state: a function of lists (t, x, z, u)."""
+        program = _compiled(self.text).rates
+        return lambda t, x, z, u: program.compute_one([t, *x, *z, *u])
 
     def numpy_observe(self) -> NumpyFunction:
         """`observe` over NumPy in float64, as `numpy_rates`."""
@@ -277,13 +282,13 @@ def read_equation(path: str | Path) -> TextSystem:
 
 def _numpy(program: Program) -> NumpyFunction:
     def function(
-        t: float,
+        t: float | np.ndarray,
         x: Sequence[float] | np.ndarray,
         z: Sequence[float] | np.ndarray = (),
         u: Sequence[float] | np.ndarray = (),
     ) -> np.ndarray:
         groups = [np.asarray(group, dtype=np.float64) for group in (x, z, u)]
-        values = [np.float64(t), *groups[0], *groups[1], *groups[2]]
+        values = [np.asarray(t, np.float64)[()], *groups[0], *groups[1], *groups[2]]
         return program.compute(values, groups[0].shape[1:])
 
     return function

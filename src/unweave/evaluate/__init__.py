@@ -1,5 +1,6 @@
 """Measures of a fitted model."""
 
+from ._summary import NOTHING as NOTHING
 from ._summary import Summary as Summary
 from ._summary import explained_variance as explained_variance
 from ._summary import observed_mean as observed_mean

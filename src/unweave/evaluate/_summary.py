@@ -43,6 +43,10 @@ class Summary:
         return None if self.active is None else sum(self.active)
 
 
+#: The summary of a model of which nothing was asked.
+NOTHING = Summary(None, None, None, None, None)
+
+
 def summarise(model: eqx.Module, data: Dataset) -> Summary:
     """The `Summary` of `model` on `data`, each measure where the model can be asked for it."""
     x, conditions = real(data.observations), data.conditions

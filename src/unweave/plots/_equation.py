@@ -139,8 +139,11 @@ def _share(panels: np.ndarray, places: np.ndarray, drawn: _Courses) -> None:
         limits = np.asarray([_limits(drawn, int(places[r, c, 0]), channel) for r, c in mine])
         reach = limits[:, 1] - limits[:, 0]
         shared = reach.max() <= 5 * reach.min()
+        every = (limits[:, 0].min(), limits[:, 1].max())
         for (r, c), own in zip(mine, limits, strict=True):
-            panels[r, c].set_ylim(*((limits[:, 0].min(), limits[:, 1].max()) if shared else own))
+            # a record in which nothing moves has no scale of its own
+            still = own[1] - own[0] <= 1e-6 * reach.max()
+            panels[r, c].set_ylim(*(every if shared or still else own))
             in_a_row = (not many and records > 1) or (many and len(drawn.channels) == 1)
             panels[r, c].tick_params(labelleft=not (shared and in_a_row and c > 0))
     for r in range(rows):
