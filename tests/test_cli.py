@@ -152,7 +152,8 @@ def test_every_recipe_has_options_that_do_not_collide(name, unweave, refused):
     assert f"options of {name}" in text
     assert ("--starts" if name == "equation" else "--latents") in text
     # the data are only looked for once all options were understood
-    assert "there is no file" in refused("fit", name, "nothing.csv", "--latents", "3")
+    said = ("zoo:logistic", "--starts") if name == "equation" else (name, "--latents")
+    assert "there is no file" in refused("fit", said[0], "nothing.csv", said[1], "3")
 
 
 def test_flags_of_a_recipe(unweave):

@@ -130,7 +130,8 @@ def fit(
     result = measure(recipe, model, data, trained, seed, seconds, described=described)
     if solved is not None:
         result |= solved.account
-        result["records"] = data.train.records.astype(str).tolist()
+        every = data.train.records.astype(str).tolist()
+        result["records"] = solved.account["equation"].get("records", every)
     kept = data.test.thinned(_EXAMPLES)
     run = Run(
         model, schema, result, trained.rows, kept.observations, settings,

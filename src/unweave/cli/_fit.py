@@ -205,7 +205,8 @@ def fit_help(options: argparse.Namespace, parser: argparse.ArgumentParser) -> st
     common = fit_parser(parser).format_help()
     if options.recipe is None:
         return common + "\nThe recipe's own options: unweave fit RECIPE --help\n"
-    return common + "\n" + options_of(options.recipe)
+    name = "equation" if is_equation(options.recipe) else options.recipe
+    return common + "\n" + options_of(name)
 
 
 def fit_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:

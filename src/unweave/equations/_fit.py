@@ -23,6 +23,10 @@ from ._system import AbstractSystem
 from ._text import parse
 
 
+# what records have of their own is counted so far: its covariance has as many rows
+_MOST_OWN = 1024
+
+
 @dataclass(frozen=True, eq=False)
 class EquationFit:
     """A fitted equation: the `model`, what the search found (`best`), how sure it is
@@ -73,11 +77,18 @@ def fit_equation(
     each other or no start leads anywhere.
     """
     system = parse(source) if isinstance(source, str) else source
+    data, left_out = _enough_records(system, data)
     best = search(system, data, starts=starts, noise=noise, fixed=fixed, say=say, seed=seed)
     say(f"{best.agree} of {starts} starts agree; asking how sure they are")
     sure = best.certainty()
     told = account(best, sure, data)
     numbers, arrays = told.numbers, dict(told.arrays)
+    numbers["records"] = data.records.astype(str).tolist()
+    if left_out:
+        numbers["notes"].append(
+            f"{left_out} records more were not fitted: how what each has of its own is spread is "
+            f"known from {len(data)}."
+        )
     if profile:
         say("profile likelihoods")
         made = profiles(best, sure, confidence=CONFIDENCE)
@@ -99,6 +110,13 @@ def fit_equation(
         }
         arrays["posterior"] = drawn.draws
     return EquationFit(fitted_model(best, sure), best, sure, numbers, arrays)
+
+
+def _enough_records(system: AbstractSystem, data: Dataset) -> tuple[Dataset, int]:
+    """At most so many records that their own latents stay a thousand, evenly spread over all."""
+    most = max(8, _MOST_OWN // max(sum(system.is_own), 1))
+    kept = data.thinned(most)
+    return kept, len(data) - len(kept)
 
 
 def solve_equation(

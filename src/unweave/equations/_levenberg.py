@@ -312,7 +312,8 @@ def _step(problem: Problem, system: _Normal, lane: Lane) -> tuple[_Normal, Lane]
 def _solve(system: _Normal, damping: Array) -> tuple[Array, Array]:
     """The damped step of shared and own coordinates."""
     _, g_s, g_o, a_ss, a_so, a_oo = system
-    a_ss = a_ss + _damped(a_ss, damping)
+    if g_s.size:
+        a_ss = a_ss + _damped(a_ss, damping)
     if not g_o.size:
         return -_cholesky_solve(a_ss, g_s), g_o
     a_oo = a_oo + jax.vmap(lambda a: _damped(a, damping))(a_oo)
