@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from held_out import against_best, held_out
 from matplotlib.figure import Figure
 from scipy.integrate import solve_ivp
 from scipy.signal import lombscargle
@@ -27,9 +28,7 @@ DOCS = Path(__file__).resolve().parent
 DATA = DOCS.parents[1] / "shared" / "data"
 RESULTS = DOCS / "studies.json"
 NOISES = ("gaussian", "log-normal", "student-t")
-FOLDS = 5
 DRAWS = 1000
-
 # which of the latents are held at nothing
 GRAZING = {"sated": (), "linear": ("h",)}
 FRICTIONS = {"linear": "kf", "quadratic": "gf", "dry": "gk", "dry and linear": "k"}
@@ -45,7 +44,7 @@ def gause() -> dict[str, Any]:
         fit = uw.fit_equation(ode("paramecium"), data, starts=32, noise=noise, fixed=fixed)
         mixed = data.records.tolist().index("Mixture")
         result[noise] = summary(fit) | who_survives(fit, fit.best.z[mixed])
-        scores[noise] = held_out(ode("paramecium"), data, noise, fixed)
+        scores[noise] = held_out(ode("paramecium"), data, fit, noise)
         if noise != "student-t":
             save(
                 portrait(fit.best.z[mixed], data.observations[mixed], species),
@@ -110,7 +109,7 @@ def hares() -> dict[str, Any]:
             "small_swing_interval": interval(small[1:]),
             "r2": {name: r2(fit, c) for c, name in enumerate(("hare", "lynx"))},
         }
-        scores[noise] = held_out(ode("hares"), data, noise, {})
+        scores[noise] = held_out(ode("hares"), data, fit, noise)
         if noise == "gaussian":
             draw(fit, data, "hares", channels=("hare", "lynx"))
     return {"noise": result, "held_out": against_best(scores)}
@@ -299,45 +298,6 @@ def summary(fit: uw.EquationFit) -> dict[str, Any]:
         "lag1": account["residuals"]["lag1"],
         "ljung_box_p": account["residuals"]["ljung_box_p"],
     }
-
-
-def held_out(text: str, data: uw.Dataset, noise: str, fixed: Mapping[str, float]) -> np.ndarray:
-    """The log-density, in nats, of every reading given a fit to the others of four folds in five.
-
-    Folds are interleaved: each record's first, sixth, … time, its second, seventh, … and so on.
-    A reading of exactly 0, where a species is absent, is not asked about.
-    """
-    x = np.asarray(data.observations, np.float64)
-    seen = np.isfinite(x) & (x > 0)
-    order = np.cumsum(seen.any(axis=2), axis=1) - 1
-    scores = np.full(x.shape, np.nan)
-    for fold in range(FOLDS):
-        out = seen & (order % FOLDS == fold)[..., None]
-        rest = replace(data, observations=np.where(out, np.nan, x))
-        fit = uw.fit_equation(text, rest, starts=8, noise=noise, fixed=fixed)
-        with jax.enable_x64(True):
-            equation = fit.model.decoder
-            assert isinstance(equation, uw.Equation)
-            curve = jax.vmap(lambda z, eq=equation: eq.curve(z))(jnp.asarray(fit.best.z))
-            known = jnp.where(out, x, 1.0)
-            each = equation.noise.log_prob_each(known, equation.noise.link(curve))
-        scores[out] = np.asarray(each)[out]
-    return scores[seen]
-
-
-def against_best(scores: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Nats a reading of each, and how far each is behind the best, with the standard error of
-    the difference in pairs, readings taken as independent."""
-    best = max(scores, key=lambda name: scores[name].mean())
-    result: dict[str, Any] = {"best": best, "n": len(scores[best])}
-    for name, each in scores.items():
-        behind = scores[best] - each
-        result[name] = {
-            "nats": float(each.mean()),
-            "behind": float(behind.mean()),
-            "error": float(behind.std(ddof=1) / np.sqrt(len(behind))),
-        }
-    return result
 
 
 def interval(values: Sequence[float] | np.ndarray) -> list[float]:

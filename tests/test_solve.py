@@ -282,7 +282,6 @@ def test_a_failed_solve_is_not_finite_and_harms_no_other(method):
     np.testing.assert_array_equal(np.isfinite(likelihoods), [True, False, True])
 
 
-@pytest.mark.xfail(reason="numpyro checks the mean where nothing is traced", strict=True)
 def test_a_failed_solve_is_a_value_outside_of_a_compiled_program_too():
     made = model(EXPLODES, np.linspace(0, 5, 11), Grid(4))
     assert not np.isfinite(made.log_likelihood(jnp.ones((11, 1)), jnp.asarray([0.9])))
@@ -305,7 +304,6 @@ def test_single_precision_is_kept():
     np.testing.assert_allclose(ball[:, 0], fall(9.81, 0.8, times[:4])[0], atol=1e-4)
 
 
-@pytest.mark.xfail(reason="the implicit equations' tolerance is below rounding", strict=True)
 def test_a_stiff_solve_of_a_slow_decay_in_single_precision():
     slow = model("x' = -0.1*x\nx(0) in (0, 1)", range(5), Adaptive(stiff=True, most_steps=500))
     y = slow.curve(jnp.asarray([0.5], jnp.float32))

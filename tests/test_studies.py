@@ -1,12 +1,12 @@
 """The page of studies says what the script found: every table, and every number between them."""
 
-import importlib.util
+import importlib
 import json
 import re
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 import unweave as uw
 from conftest import ROOT
@@ -20,13 +20,18 @@ TITLES = {
 }  # fmt: skip
 
 
-def studies():
-    spec = importlib.util.spec_from_file_location("studies", DOCS / "studies.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture(scope="module")
+def script():
+    """The script, which imports what lies beside it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(DOCS)
+        yield importlib.import_module("studies")
+
+
+@pytest.fixture(scope="module")
+def scores(script):
+    """The part of it that scores held-out readings."""
+    return importlib.import_module("held_out")
 
 
 def section(name):
@@ -157,14 +162,19 @@ def said(text):
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_numbers_of_the_prose_are_those_of_the_script(name):
-    script = studies()
-    known = [*numbers(FOUND[name]), script.DRAWS, script.FOLDS]
+def test_numbers_of_the_prose_are_those_of_the_script(name, script):
+    known = [*numbers(FOUND[name]), script.DRAWS]
     for word in said(section(name)):
         digits = len(word.partition(".")[2])
         year = not digits and 1900 <= int(word) <= 2030
         fits = any(f"{scale * abs(v):.{digits}f}" == word for v in known for scale in (1, 100))
         assert year or fits, f"no number of the study is {word}"
+
+
+@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize("name", ["gause", "hares"])
+def test_no_search_behind_the_page_ended_below_a_point_that_is_known(name, noise):
+    assert FOUND[name]["held_out"][noise]["missed"] == 0
 
 
 def test_every_figure_of_the_page_is_there():
@@ -179,8 +189,7 @@ def test_equations_of_the_page_are_read(file):
     assert all(latent in system.text for latent in system.latents.names)
 
 
-def test_the_period_of_a_small_orbit_is_the_closed_form():
-    script = studies()
+def test_the_period_of_a_small_orbit_is_the_closed_form(script):
 
     z = {"a": 0.5, "b": 0.025, "c": 0.8, "d": 0.02, "x(0)": 40.4, "y(0)": 20.0}
     near = script.period(z)
@@ -190,32 +199,49 @@ def test_the_period_of_a_small_orbit_is_the_closed_form():
     assert script.period(z | {"x(0)": 4.0}) > near
 
 
-def test_the_spectrum_finds_the_period_at_uneven_times():
-    script, random = studies(), np.random.default_rng(0)
+def test_the_spectrum_finds_the_period_at_uneven_times(script):
+    random = np.random.default_rng(0)
     times = np.sort(random.uniform(0, 100, 150))
     values = 3 + np.sin(2 * np.pi * times / 8) + 0.3 * random.normal(size=times.size)
     assert script.spectral_period(times, values) == pytest.approx(8, rel=0.02)
 
 
-def test_held_out_scores_are_compared_in_pairs():
-    script, random = studies(), np.random.default_rng(0)
-    first = random.normal(size=200)
-    told = script.against_best({"one": first, "two": first - 0.5})
+def test_held_out_scores_are_compared_in_pairs(scores):
+    first = np.random.default_rng(0).normal(size=200)
+    told = scores.against_best(
+        {"one": scores.HeldOut(first, 0), "two": scores.HeldOut(first - 0.5, 1)}
+    )
     assert told["best"] == "one"
     assert told["two"]["behind"] == pytest.approx(0.5)
     assert told["two"]["error"] == pytest.approx(0, abs=1e-12)
 
 
-def test_held_out_readings_are_asked_of_a_fit_that_has_not_seen_them():
-    script = studies()
+def decay():
     times = np.arange(20.0)
     clean = 10 * np.exp(-0.2 * times)
     noisy = clean + 0.1 * np.random.default_rng(0).normal(size=20)
     one = uw.Signal("one", "one", noisy[:, None], times, ("x",), ("",), time_unit="day")
     text = "time in day\nx' = -k*x\nk in (0.01, 2) 1/day\nx(0) in (1, 50)"
-    data = uw.trajectories([one])
-    scores = script.held_out(text, data, "gaussian", {})
-    assert scores.shape == (20,)
-    noise = uw.Gaussian.fixed((0.1,))
-    exact = noise.log_prob_each(jnp.asarray(noisy[:, None]), jnp.asarray(clean[:, None]))
-    assert abs(scores.mean() - float(exact.mean())) < 0.4
+    return text, uw.trajectories([one]), clean, noisy
+
+
+def test_held_out_readings_are_asked_of_a_fit_that_has_not_seen_them(scores):
+    text, data, clean, noisy = decay()
+    whole = uw.fit_equation(text, data, starts=2)
+    each, missed = scores.held_out(text, data, whole, "gaussian")
+    assert each.shape == (20,)
+    assert missed == 0
+    exact = norm.logpdf(noisy, clean, 0.1)
+    assert abs(each.mean() - exact.mean()) < 0.4
+
+
+def test_a_fit_that_missed_its_optimum_is_found_out(scores):
+    text, data, _, noisy = decay()
+    fit = uw.fit_equation(text, data, starts=2)
+    best = scores.most_likely(fit, fit.best.z)
+    assert best == pytest.approx(fit.account["log_likelihood"])
+    assert scores.most_likely(fit, fit.best.z * 1.05) < best - 0.01
+    # a normal's own likelihood at the closed curve, from which the grid is not far
+    curve = 10 * np.exp(-0.2 * np.arange(20.0))
+    exact = norm.logpdf(noisy, curve, np.sqrt(np.mean((noisy - curve) ** 2))).sum()
+    assert scores.most_likely(fit, np.array([[0.2, 10.0]])) == pytest.approx(exact, abs=0.01)

@@ -12,6 +12,7 @@ from scipy.stats import chi2
 
 from ..data import Dataset
 from ._certainty import Certainty, certainty_slopes, correlation, quantile
+from ._equation import interpolations
 from ._identifiable import Identifiability, identifiability, next_measurement
 from ._identify import Best
 from ._levenberg import Problem
@@ -203,7 +204,9 @@ def _curves(best: Best, sure: Certainty) -> dict[str, np.ndarray]:
         scale = jnp.asarray(best.scale)
         residuals = np.where(np.isnan(problem.x), np.nan, np.asarray(problem._residual(eta, scale)))
         times, inputs = problem.conditions
-        fine, driven = _refined(np.asarray(times), np.asarray(inputs))
+        fine, driven = _refined(
+            np.asarray(times), np.asarray(inputs), interpolations(best.equation.system)
+        )
         wide = eqx.tree_at(
             lambda p: (p.x, p.conditions), problem,
             (jnp.zeros((len(fine), fine.shape[1], problem.x.shape[2])),
@@ -241,21 +244,29 @@ def _band(wide: Problem, best: Best, sure: Certainty) -> tuple[np.ndarray, np.nd
     return eta, np.sqrt(np.maximum(variance, 0.0))
 
 
-def _refined(times: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _refined(
+    times: np.ndarray, inputs: np.ndarray, kinds: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
     """Each record's times with as many between them as a smooth line needs."""
     between = max(1, -(-_FINE // max(times.shape[1] - 1, 1)))
     share = np.arange(between) / between
     inner = times[:, :-1, None] + share * np.diff(times, axis=1)[:, :, None]
     fine = np.concatenate([inner.reshape(len(times), -1), times[:, -1:]], axis=1)
-    return fine, _driven(fine, times, inputs)
+    return fine, _driven(fine, times, inputs, kinds)
 
 
-def _driven(at: np.ndarray, times: np.ndarray, inputs: np.ndarray) -> np.ndarray:
-    """The inputs of each record at other times."""
+def _driven(
+    at: np.ndarray, times: np.ndarray, inputs: np.ndarray, kinds: Sequence[str]
+) -> np.ndarray:
+    """The inputs of each record at other times: held where they are held, else on the line."""
     driven = np.zeros((*at.shape, inputs.shape[2]))
     for r in range(len(at)):
-        for c in range(inputs.shape[2]):
-            driven[r, :, c] = np.interp(at[r], times[r], inputs[r, :, c])
+        for c, kind in enumerate(kinds):
+            if kind == "previous":
+                row = np.searchsorted(times[r], at[r], side="right") - 1
+                driven[r, :, c] = inputs[r, np.clip(row, 0, len(times[r]) - 1), c]
+            else:
+                driven[r, :, c] = np.interp(at[r], times[r], inputs[r, :, c])
     return driven
 
 
@@ -309,11 +320,12 @@ def _next(best: Best, sure: Certainty, data: Dataset) -> dict[str, Any] | None:
     beyond = 1.0 if inputs.shape[2] else 1.5
     share = np.linspace(0, beyond, _CANDIDATES + 1)
     every = times[:, :1] + share * (times[:, -1:] - times[:, :1])
+    driven = _driven(every, times, inputs, interpolations(system))
     with jax.enable_x64(True):
         wide = eqx.tree_at(
             lambda p: (p.x, p.conditions, p.pinned), problem,
             (jnp.zeros((*every.shape, problem.x.shape[2])),
-             (jnp.asarray(every), jnp.asarray(_driven(every, times, inputs))),
+             (jnp.asarray(every), jnp.asarray(driven)),
              problem.pinned[some]),
         )  # fmt: skip
         eta, design = certainty_slopes(wide, best.u[some], best.free[some], sure.labels)

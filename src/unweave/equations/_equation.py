@@ -88,6 +88,8 @@ class Equation(AbstractCurve):
         y = self.curve(z, condition)
         return y if key is None else self.noise.sample(key, self.noise.link(y))
 
+    # compiled: outside of a program numpyro refuses a curve that is not finite, which is a value
+    @eqx.filter_jit
     def log_likelihood(self, x: Observation, z: Latent, condition: Condition = None) -> Scalar:
         r"""$\sum \log p(x_i \mid y_i)$ over the observed entries."""
         eta = self.noise.link(self.curve(z, condition))

@@ -22,7 +22,6 @@ from ._stochastic_fit import fit_stochastic
 from ._system import AbstractSystem
 from ._text import parse
 
-
 # what records have of their own is counted so far: its covariance has as many rows
 _MOST_OWN = 1024
 

@@ -134,7 +134,7 @@ def search(
         z = latents_at(problem, at)
     model = Equation(
         system=system, latents=system.latents, noise=kind.with_scale(tuple(scale.tolist())),
-        times=tuple(times[0].tolist()), method=method,
+        times=tuple(np.unique(times[_longest(times)]).tolist()), method=method,
     )  # fmt: skip
     return Best(
         problem, model, at, z, np.isnan(pinned), float(objectives.min()), objectives, scale,
@@ -184,16 +184,22 @@ def _method(
     """The grid that is right at a few of the starts, or automatic steps where none is."""
     if len(system.inputs):
         return Grid(4)
-    host = HostSystem(system)
+    host, record = HostSystem(system), _longest(times)
+    at = np.unique(times[record])
     # matched starts are often one and the same
-    _, apart = np.unique(np.round(u[:, 0], 2), axis=0, return_index=True)
-    some = u[apart[np.linspace(0, len(apart) - 1, min(len(apart), 4)).astype(int)], 0]
-    z = constrained(system.latents, some, np.asarray(problem.pinned[0]))
-    solved = [(one, path) for one in z if (path := reference(host, one, times[0])) is not None]
+    _, apart = np.unique(np.round(u[:, record], 2), axis=0, return_index=True)
+    some = u[apart[np.linspace(0, len(apart) - 1, min(len(apart), 4)).astype(int)], record]
+    z = constrained(system.latents, some, np.asarray(problem.pinned[record]))
+    solved = [(one, path) for one in z if (path := reference(host, one, at)) is not None]
     if not solved:
-        return suited(system, system.latents, times[0]).method
-    substeps = enough_substeps(host, solved, times[0], most=16, agrees=1e-4)
+        return suited(system, system.latents, at).method
+    substeps = enough_substeps(host, solved, at, most=16, agrees=1e-4)
     return Adaptive(stiff=True, relative=1e-6) if substeps is None else Grid(substeps)
+
+
+def _longest(times: np.ndarray) -> int:
+    """The record with most times of its own: a shorter one repeats its last."""
+    return int(np.argmax([np.unique(row).size for row in times]))
 
 
 def _descend(problem: Problem, u: np.ndarray, points: np.ndarray, *, progressive: bool) -> Lane:

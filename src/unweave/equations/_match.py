@@ -1,6 +1,7 @@
 r"""Starts from the data's own slopes, before anything is solved.
 
-Each record is smoothed by a spline that leaves as much as the noise does; then the latents are
+Each record is smoothed by a spline whose roughness is chosen by generalised cross-validation (a
+guess of the noise from neighbouring readings smooths sparse records away); then the latents are
 sought for which the rates agree with the spline's slopes,
 $\min_z \sum_j |\hat x'(t_j) - f(t_j, \hat x(t_j), z)|^2$ (Varah 1982, SIAM J. Sci. Stat.
 Comput. 3:28). No equation is solved, so no start can explode, and what is left to least squares
@@ -8,7 +9,6 @@ begins near its minimum. It needs every state: observed as it is or as its logar
 of one that is.
 """
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from scipy.interpolate import PchipInterpolator, UnivariateSpline
+from scipy.interpolate import PchipInterpolator, make_smoothing_spline
 
 from .._latents import Latents
 from .._noise import Gaussian
@@ -181,8 +181,8 @@ def _smooth(times: np.ndarray, x: np.ndarray, readings: tuple[Reading, ...], log
     """The states and their slopes as functions of time."""
     curves = {}
     for c in {reading.channel for reading in readings}:
-        positive = log and bool(np.nanmin(x[:, c]) > 0)
         seen = ~np.isnan(x[:, c])
+        positive = log and bool((x[seen, c] > 0).all())
         curves[c] = _spline(times[seen], np.log(x[seen, c]) if positive else x[seen, c]), positive
 
     def value(reading: Reading, t: np.ndarray, order: int) -> np.ndarray:
@@ -206,26 +206,14 @@ def _smooth(times: np.ndarray, x: np.ndarray, readings: tuple[Reading, ...], log
 
 
 def _spline(times: np.ndarray, values: np.ndarray) -> Callable[..., np.ndarray]:
-    """A cubic smoothing spline (Dierckx 1975) whose squared residuals add up to what the noise
-    does, judged from each reading's distance to the line through its neighbours."""
     times, first = np.unique(times, return_index=True)
     values = values[first]
     if times.size >= 6:
-        with warnings.catch_warnings():
-            # it says so where it cannot reach the sum exactly, and is near enough
-            warnings.simplefilter("ignore", UserWarning)
-            return UnivariateSpline(times, values, k=3, s=times.size * _noise(times, values))
+        return make_smoothing_spline(times, values)
     if times.size >= 2:
         return PchipInterpolator(times, values)
     constant = float(values[0]) if values.size else 0.0
     return lambda t, nu=0: np.full(np.shape(t), constant if nu == 0 else 0.0)
-
-
-def _noise(times: np.ndarray, values: np.ndarray) -> float:
-    """The noise's variance (Gasser, Sroka and Jennen-Steinmetz 1986, Biometrika 73:625)."""
-    a = (times[2:] - times[1:-1]) / (times[2:] - times[:-2])
-    off = a * values[:-2] + (1 - a) * values[2:] - values[1:-1]
-    return float(np.mean(off**2 / (a**2 + (1 - a) ** 2 + 1)))
 
 
 def _nodes(times: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import optimistix as optx
 from jaxtyping import Array, Float
 
 from ._drive import Drive
@@ -93,13 +94,24 @@ class Adaptive(AbstractMethod):
         events = system.events if isinstance(system, TextSystem) else ()
         if events:
             return path_with_events(
-                system, events, self._solver, self._control(times), times, z, u, self.most_steps
+                system,
+                events,
+                self._solver(times),
+                self._control(times),
+                times,
+                z,
+                u,
+                self.most_steps,
             )
         return self.solution(system, times, z, u)[0]
 
-    @property
-    def _solver(self) -> diffrax.AbstractSolver:
-        return diffrax.Kvaerno5() if self.stiff else diffrax.Tsit5()
+    def _solver(self, times: Float[Array, " time"]) -> diffrax.AbstractSolver:
+        if not self.stiff:
+            return diffrax.Tsit5()
+        if times.dtype == jnp.float32:
+            # the step's own tolerance is below what float32 can say of the implicit equations
+            return diffrax.Kvaerno5(root_finder=optx.Newton(1e-4, 1e-5))
+        return diffrax.Kvaerno5()
 
     def _control(self, times: Float[Array, " time"]) -> diffrax.PIDController:
         single = times.dtype == jnp.float32
@@ -118,7 +130,7 @@ class Adaptive(AbstractMethod):
         """The path, and whether the solver arrived."""
         solved = diffrax.diffeqsolve(
             diffrax.ODETerm(vector_field(system)),
-            self._solver,
+            self._solver(times),
             times[0],
             times[-1],
             None,
