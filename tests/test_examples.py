@@ -31,6 +31,7 @@ def run(name, folder, *arguments):
 def test_all_examples_are_here_and_short():
     names = {file.name for file in EXAMPLES.glob("*.py")}
     here = {"digits.py", "heartbeat_factors.py", "prices.py", "ptb_traversal.py"}
+    here |= {"two_species.py", "formula_or_network.py", "price_models.py"}
     assert names == here | {"your_own_model.py"}
     for file in EXAMPLES.glob("*.py"):
         assert 60 <= len(file.read_text().splitlines()) <= 200
@@ -95,3 +96,23 @@ def test_ptb_traversal(tmp_path):
 
 def test_ptb_traversal_without_recordings(tmp_path):
     assert "skipped: there are no recordings" in run("ptb_traversal.py", tmp_path, "nowhere")
+
+
+def test_two_species(tmp_path):
+    text = run("two_species.py", tmp_path)
+    assert "All 4 starts reach the same optimum." in text
+    assert "stable node, x1 is excluded" in text
+    assert (tmp_path / "two_species.svg").exists()
+
+
+def test_formula_or_network(tmp_path):
+    text = run("formula_or_network.py", tmp_path)
+    assert re.search(r"^competition +\d", text, re.M)
+    assert re.search(r"^beta-vae +\d", text, re.M)
+    assert (tmp_path / "cards/competition/card.html").exists()
+
+
+def test_price_models(tmp_path):
+    text = run("price_models.py", tmp_path)
+    assert re.search(r"^Merton +\S+ over 120 +[+-]\d", text, re.M)
+    assert text.count("The likelihood is exact") == 3
