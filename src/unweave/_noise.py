@@ -282,7 +282,8 @@ class StudentT(AbstractScaledNoise, AbstractCurveNoise):
         square, tiny = (x - eta) ** 2, jnp.finfo(eta.dtype).tiny
         variance = _observed_mean(square)
         for _ in range(16):
-            weight = (self.degrees + 1) / (self.degrees + square / (variance + tiny))
+            size = _spread_over(variance + tiny, square)
+            weight = (self.degrees + 1) / (self.degrees + square / size)
             variance = _observed_mean(weight * square)
         return jnp.sqrt(variance)
 
