@@ -7,6 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .._course import Course
+from .._model import Condition, Latent
+
 #: The ways to read an input between two of its samples.
 INTERPOLATIONS = ("linear", "previous", "cubic")
 
@@ -98,3 +101,12 @@ def _carried(values: Float[Array, "time input"]) -> Float[Array, "time input"]:
     last = jax.lax.cummax(jnp.where(seen, row, -1), axis=0)
     first = jnp.argmax(seen, axis=0)[None, :]
     return jnp.take_along_axis(values, jnp.where(last < 0, first, last), axis=0)
+
+
+def course(
+    default: tuple[float, ...], condition: Condition, z: Latent
+) -> tuple[Float[Array, " time"], Float[Array, "time input"] | None]:
+    """The times of one observation, in the dtype of `z`, and its inputs."""
+    times, inputs = condition if isinstance(condition, Course) else (condition, None)
+    driven = None if inputs is None else jnp.asarray(inputs, z.dtype)
+    return jnp.asarray(default if times is None else times, z.dtype), driven

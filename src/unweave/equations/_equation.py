@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .._course import Course
 from .._latents import Latents
 from .._model import AbstractCurve, Condition, Key, Latent, Observation, Scalar
 from .._noise import (
@@ -24,7 +23,7 @@ from .._noise import (
     StudentT,
 )
 from ._choose import Choice, suited
-from ._drive import drive
+from ._drive import course, drive
 from ._solve import AbstractMethod
 from ._system import AbstractSystem
 from ._text import TextSystem, parse
@@ -68,14 +67,14 @@ class Equation(AbstractCurve):
 
     def states(self, z: Latent, condition: Condition = None) -> Float[Array, "time state"]:
         """The state at every time of the observation."""
-        times, u = self._course(z, condition)
+        times, u = course(self.times, condition, z)
         return self.method.path(self.system, times, z, drive(times, u, self._kinds))
 
     # compiled here, so that a call outside any jit does not trace the solver anew
     @eqx.filter_jit
     def curve(self, z: Latent, condition: Condition = None) -> Float[Array, "time observable"]:
         """What an instrument without noise would read, $y$."""
-        times, u = self._course(z, condition)
+        times, u = course(self.times, condition, z)
         inputs = drive(times, u, self._kinds)
         x = self.method.path(self.system, times, z, inputs)
         return jax.vmap(lambda t, x: self.system.observe(t, x, z, inputs(t)))(times, x)
@@ -115,19 +114,6 @@ class Equation(AbstractCurve):
     @property
     def _kinds(self) -> tuple[str, ...]:
         return interpolations(self.system)
-
-    def _course(
-        self, z: Latent, condition: Condition
-    ) -> tuple[Float[Array, " time"], Float[Array, "time input"] | None]:
-        """The times and inputs of one observation."""
-        times, inputs = None, None
-        if isinstance(condition, Course):
-            times, inputs = condition
-        elif condition is not None:
-            times = condition
-        times = self.times if times is None else times
-        driven = None if inputs is None else jnp.asarray(inputs, z.dtype)
-        return jnp.asarray(times, z.dtype), driven
 
 
 def equation(

@@ -8,7 +8,6 @@ Finance 10:177), and so does who reads the path.
 """
 
 import itertools
-from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -17,11 +16,10 @@ import numpy as np
 import sympy as sp
 from jaxtyping import Array, Float
 
-from .._course import Course
-from .._model import Condition, Key, Latent
+from .._model import Key, Latent
 from ._drive import Drive
 from ._events import Jumps
-from ._solve import refined
+from ._solve import refined, runge_kutta
 from ._system import AbstractSystem
 from ._text import TextSystem
 from ._transitions import poisson
@@ -100,15 +98,6 @@ def states_under_a_root(system: AbstractSystem) -> tuple[bool, ...]:
     return tuple(any(power.base.has(state) for power in roots) for state in formulas.states)
 
 
-def course(
-    default: tuple[float, ...], condition: Condition, z: Latent
-) -> tuple[Float[Array, " time"], Float[Array, "time input"] | None]:
-    """The times of one observation, in the dtype of `z`, and its inputs."""
-    times, inputs = condition if isinstance(condition, Course) else (condition, None)
-    driven = None if inputs is None else jnp.asarray(inputs, z.dtype)
-    return jnp.asarray(default if times is None else times, z.dtype), driven
-
-
 def euler_step(
     of: Dynamics, t: Time, x: State, u: Input, h: Time, dw: Float[Array, " noise"]
 ) -> State:
@@ -182,20 +171,7 @@ def expected(
 
     start = of.start()
     _, later = jax.lax.scan(
-        _runge_kutta(rates), start, (fine[:-1], jnp.diff(fine), *drive.over(fine))
+        runge_kutta(rates), start, (fine[:-1], jnp.diff(fine), *drive.over(fine))
     )
     path = jnp.concatenate([start[None], later])[::substeps]
     return jax.vmap(of.kept)(path)
-
-
-def _runge_kutta(rates: Callable[[Time, State, Input], State]) -> Callable:
-    def step(x: State, at: tuple[Array, ...]) -> tuple[State, State]:
-        t, h, u0, u1, u2 = at
-        k1 = rates(t, x, u0)
-        k2 = rates(t + 0.5 * h, x + 0.5 * h * k1, u1)
-        k3 = rates(t + 0.5 * h, x + 0.5 * h * k2, u1)
-        k4 = rates(t + h, x + h * k3, u2)
-        x = x + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
-        return x, x
-
-    return step

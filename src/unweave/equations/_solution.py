@@ -19,10 +19,9 @@ from scipy.optimize import root_scalar
 from .._model import Condition
 from .._schema import Schema
 from ._choose import HostSystem, Rates
-from ._drive import Drive, drive
+from ._drive import Drive, course, drive
 from ._equation import Equation, interpolations
 from ._events import Event
-from ._paths import course
 from ._system import AbstractSystem
 from ._text import TextSystem
 

@@ -7,6 +7,7 @@ costs the same whatever the latents are; and `Adaptive`, whose steps follow the 
 """
 
 import abc
+from collections.abc import Callable
 
 import diffrax
 import equinox as eqx
@@ -56,15 +57,7 @@ class Grid(AbstractMethod):
         fine = refined(times, self.substeps)
         steps = (fine[:-1], jnp.diff(fine), *u.over(fine))
 
-        def step(x: Array, of: tuple[Array, ...]) -> tuple[Array, Array]:
-            t, h, u0, u1, u2 = of
-            k1 = system.rates(t, x, z, u0)
-            k2 = system.rates(t + 0.5 * h, x + 0.5 * h * k1, z, u1)
-            k3 = system.rates(t + 0.5 * h, x + 0.5 * h * k2, z, u1)
-            k4 = system.rates(t + h, x + h * k3, z, u2)
-            x = x + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
-            return x, x
-
+        step = runge_kutta(lambda t, x, u: system.rates(t, x, z, u))
         start = system.start(z)
         _, later = jax.lax.scan(step, start, steps)
         every = jnp.concatenate([start[None], later])
@@ -154,3 +147,19 @@ def refined(times: Float[Array, " time"], substeps: int) -> Float[Array, " fine"
     share = jnp.arange(substeps, dtype=times.dtype) / substeps
     inner = times[:-1, None] + share[None, :] * jnp.diff(times)[:, None]
     return jnp.concatenate([inner.reshape(-1), times[-1:]])
+
+
+def runge_kutta(rates: Callable[[Array, Array, Array], Array]) -> Callable:
+    """A step of the classical method for `scan`, from (time, width, inputs at its beginning,
+    middle and end)."""
+
+    def step(x: Array, at: tuple[Array, ...]) -> tuple[Array, Array]:
+        t, h, u0, u1, u2 = at
+        k1 = rates(t, x, u0)
+        k2 = rates(t + 0.5 * h, x + 0.5 * h * k1, u1)
+        k3 = rates(t + 0.5 * h, x + 0.5 * h * k2, u1)
+        k4 = rates(t + h, x + h * k3, u2)
+        x = x + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+        return x, x
+
+    return step

@@ -27,9 +27,9 @@ from .._model import (
     Observation,
     Scalar,
 )
-from ._drive import Drive, drive
+from ._drive import Drive, course, drive
 from ._equation import interpolations
-from ._paths import Dynamics, course, expected, jumps_of, simulate, states_under_a_root
+from ._paths import Dynamics, expected, jumps_of, simulate, states_under_a_root
 from ._pseudo import euler_log_density, euler_moments, halved_log_density
 from ._recognise import LAWS, recognise, transition
 from ._system import AbstractSystem
