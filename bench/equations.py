@@ -31,8 +31,8 @@ from run import busy_seconds, own_seconds
 from unweave import Latents
 from unweave.data import Dataset, Signal, trajectories
 from unweave.equations import Adaptive, Best, Grid, parse, search, system
-from unweave.equations._choose import HostSystem, grid_path, reference, starting_points
-from unweave.equations._drive import drive
+from unweave.equations.solving._choose import HostSystem, grid_path, reference, starting_points
+from unweave.equations.solving._drive import drive
 
 HERE = pathlib.Path(__file__).resolve().parent
 SCRIPT = str(HERE / "peers_equations.py")

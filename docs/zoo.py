@@ -9,8 +9,8 @@ write.
 import sys
 from pathlib import Path
 
-from unweave.equations._text import TextSystem, parse
 from unweave.equations._zoo import ZOO, ZooEntry
+from unweave.equations.language._text import TextSystem, parse
 from unweave.report._mathml import mathml
 
 PAGE = Path(__file__).resolve().parent / "zoo.md"

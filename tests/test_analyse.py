@@ -8,13 +8,13 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
 from unweave import plots
-from unweave.equations._basins import basins
-from unweave.equations._continuation import continuation
-from unweave.equations._equilibria import equilibria, equilibria_of_many
-from unweave.equations._lyapunov import kaplan_yorke, lyapunov_spectrum
-from unweave.equations._orbits import rodas3
-from unweave.equations._outcomes import describe, outcome, survivors
-from unweave.equations._portrait import nullclines, phase_portrait, separatrices
+from unweave.equations.behaviour._basins import basins
+from unweave.equations.behaviour._continuation import continuation
+from unweave.equations.behaviour._equilibria import equilibria, equilibria_of_many
+from unweave.equations.behaviour._lyapunov import kaplan_yorke, lyapunov_spectrum
+from unweave.equations.behaviour._orbits import rodas3
+from unweave.equations.behaviour._outcomes import describe, outcome, survivors
+from unweave.equations.behaviour._portrait import nullclines, phase_portrait, separatrices
 from unweave.plots._phase import bifurcation
 from unweave.plots._phase import phase_portrait as draw_portrait
 

@@ -24,6 +24,11 @@ FLOORS = {
     "card": 8,
     "cli": 9,
 }  # fmt: skip
+# the same within the room of equations
+EQUATIONS = {
+    "_system": 0, "language": 1, "solving": 2, "fitting": 3, "behaviour": 4, "stochastic": 4,
+    "_zoo": 5, "_source": 6, "_solved": 6,
+}  # fmt: skip
 FILES = sorted(SOURCE.rglob("*.py"))
 
 
@@ -56,6 +61,20 @@ def test_imports_go_to_lower_floors(file):
     for other in imported_rooms(file):
         assert other in FLOORS, f"{file.name} imports {other}, which has no floor"
         assert FLOORS[other] < FLOORS[room], f"{room} imports {other} from its own floor or above"
+
+
+@pytest.mark.parametrize(
+    "file", sorted((SOURCE / "equations").rglob("*.py")), ids=lambda f: f"{f.parent.name}/{f.name}"
+)
+def test_within_equations_too(file):
+    parts = file.relative_to(SOURCE / "equations").parts
+    room = parts[0].removesuffix(".py")
+    for node in ast.walk(ast.parse(file.read_text())):
+        if room == "__init__" or not isinstance(node, ast.ImportFrom) or not node.level:
+            continue
+        if len(parts) == node.level and node.module:
+            other = node.module.split(".")[0]
+            assert EQUATIONS[other] < EQUATIONS[room], f"{room} imports {other}"
 
 
 def test_train_and_networks_do_not_know_each_other():

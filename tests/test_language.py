@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from unweave import latents, log_normal, log_uniform, normal, uniform
 from unweave._latents import truncated_normal
-from unweave.equations._callable import system
-from unweave.equations._evaluate import compile_expressions
 from unweave.equations._system import Variable
-from unweave.equations._text import parse, read_equation
-from unweave.equations._tokens import EquationError
+from unweave.equations.language._callable import system
+from unweave.equations.language._evaluate import compile_expressions
+from unweave.equations.language._text import parse, read_equation
+from unweave.equations.language._tokens import EquationError
 
 COMPETITION = """
 time in day

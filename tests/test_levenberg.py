@@ -13,7 +13,7 @@ from unweave._latents import latents, log_normal, log_uniform, normal, uniform
 from unweave._least_squares import least_squares
 from unweave._noise import Gaussian
 from unweave.equations import Problem
-from unweave.equations._levenberg import (
+from unweave.equations.fitting._levenberg import (
     WIDTH,
     _damped,
     _normal,

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from unweave.equations._text import parse
+from unweave.equations.language._text import parse
 
 RECORDED = {"method": "LSODA", "rtol": 1e-5, "atol": 1e-7, "first_step": 1e-6}
 TIGHT = {"method": "LSODA", "rtol": 1e-10, "atol": 1e-12}

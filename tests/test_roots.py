@@ -7,7 +7,7 @@ import sympy as sp
 from scipy.optimize import brentq
 from scipy.special import jn_zeros, lambertw
 
-from unweave.equations._roots import roots
+from unweave.equations.behaviour._roots import roots
 
 PI = np.pi
 

@@ -10,11 +10,11 @@ from scipy.integrate import solve_ivp
 from unweave._course import Course
 from unweave._noise import Gaussian
 from unweave.cli import main
-from unweave.equations._equation import Equation
-from unweave.equations._solution import course_schema, solution
-from unweave.equations._solve import Adaptive
-from unweave.equations._text import parse
 from unweave.equations._zoo import ZOO, zoo_text
+from unweave.equations.language._text import parse
+from unweave.equations.solving._equation import Equation
+from unweave.equations.solving._solution import course_schema, solution
+from unweave.equations.solving._solve import Adaptive
 
 EXPLODES = "time in s\nx' = k*x^2\nk in (0.5, 1) 1/s\nx(0) = 1 m\n"
 BALL = "time in s\nx'' = -g\ng in (9, 10)\nx(0) = 1\nx'(0) = 0\n"

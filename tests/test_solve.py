@@ -17,9 +17,9 @@ from unweave._noise import Gaussian
 from unweave._save import load_model, save_model
 from unweave._tensors import ModelFileError, read_tensors, write_tensors
 from unweave.equations import Adaptive, Equation, Grid, equation, parse, system, zoo_model, zoo_text
-from unweave.equations._choose import AGREES
-from unweave.equations._drive import drive
-from unweave.equations._segments import MOST
+from unweave.equations.solving._choose import AGREES
+from unweave.equations.solving._drive import drive
+from unweave.equations.solving._segments import MOST
 
 VAN_DER_POL = "x' = y\ny' = mu*(1 - x^2)*y - x\nmu in (0.1, 5)\nx(0), y(0) in (-3, 3)"
 FORCED = "x' = -x^2 + sin(3*t)*x + k*cos(x)\nk in (0, 2)\nx(0) in (0.5, 2)"

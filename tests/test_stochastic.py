@@ -14,16 +14,16 @@ from conftest import ROOT
 from unweave import check_model
 from unweave._course import Course
 from unweave.equations import parse, read_equation
-from unweave.equations._paths import Dynamics, euler_step, milstein_step
-from unweave.equations._recognise import recognise, transition
-from unweave.equations._stochastic import (
+from unweave.equations.stochastic._account import stochastic_account
+from unweave.equations.stochastic._equation import (
     StochasticEquation,
     StochasticSimulator,
     stochastic_equation,
 )
-from unweave.equations._stochastic_account import stochastic_account
-from unweave.equations._stochastic_fit import Score, fit_stochastic
-from unweave.equations._transitions import (
+from unweave.equations.stochastic._fit import Score, fit_stochastic
+from unweave.equations.stochastic._paths import Dynamics, euler_step, milstein_step
+from unweave.equations.stochastic._recognise import recognise, transition
+from unweave.equations.stochastic._transitions import (
     CIR,
     ArithmeticBrownian,
     GeometricBrownian,

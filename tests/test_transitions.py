@@ -8,8 +8,8 @@ import pytest
 from scipy import stats
 from scipy.special import gammaln, ive
 
-from unweave.equations._bessel import log_bessel_scaled
-from unweave.equations._transitions import (
+from unweave.equations.stochastic._bessel import log_bessel_scaled
+from unweave.equations.stochastic._transitions import (
     CIR,
     JUMPS,
     ArithmeticBrownian,

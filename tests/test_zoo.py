@@ -15,10 +15,10 @@ from conftest import ROOT
 from unweave import plots
 from unweave._check import check_model
 from unweave.data import FACTORS, Signal, beat_shapes, split_none, trajectories
-from unweave.equations._lyapunov import lyapunov_spectrum
-from unweave.equations._solution import course_schema, solution
-from unweave.equations._text import parse
 from unweave.equations._zoo import ZOO, zoo_model, zoo_text
+from unweave.equations.behaviour._lyapunov import lyapunov_spectrum
+from unweave.equations.language._text import parse
+from unweave.equations.solving._solution import course_schema, solution
 from unweave.recipes import equation as recipe
 from unweave.report import write_run_report
 from unweave.run import fit, load_run

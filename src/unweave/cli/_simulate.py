@@ -16,7 +16,7 @@ from ..data import read_signals
 from ._output import Result, check_free, write_observations
 
 if TYPE_CHECKING:
-    from ..equations._text import TextSystem
+    from ..equations.language._text import TextSystem
 
 _ZOO = "zoo:"
 # so many rows are printed of a course
@@ -34,7 +34,7 @@ class _Courses:
 
 def simulate_verb(options: argparse.Namespace) -> Result:
     """Reads the equation, solves it, adds noise where it was asked for, and writes the courses."""
-    from ..equations._solution import course_schema  # and with it SymPy
+    from ..equations.solving._solution import course_schema  # and with it SymPy
 
     path = None if options.output is None else Path(options.output)
     if path is not None:
@@ -60,8 +60,8 @@ def simulate_verb(options: argparse.Namespace) -> Result:
 
 
 def read_system(source: str) -> "TextSystem":
-    from ..equations._text import parse, read_equation
     from ..equations._zoo import zoo_text
+    from ..equations.language._text import parse, read_equation
 
     if source.startswith(_ZOO):
         return parse(zoo_text(source.removeprefix(_ZOO)))
@@ -88,7 +88,7 @@ def _points(latents: Latents, options: argparse.Namespace) -> np.ndarray:
 
 def given_values(latents: Latents, words: list[str]) -> dict[str, float]:
     """What `--set name=value` says."""
-    from ..equations._syntax import meant
+    from ..equations.language._syntax import meant
 
     given: dict[str, float] = {}
     for word in words:
@@ -164,9 +164,9 @@ def _solved(
     options: argparse.Namespace,
 ) -> _Courses:
     """Every course by itself, on the host, with noise where it was asked for."""
-    from ..equations._equation import Equation
-    from ..equations._solution import solution
-    from ..equations._solve import Adaptive
+    from ..equations.solving._equation import Equation
+    from ..equations.solving._solution import solution
+    from ..equations.solving._solve import Adaptive
 
     # the noise of the model is not used: how large it is depends on the courses
     unit = Gaussian.fixed((1.0,) * len(system.observables))
@@ -193,10 +193,10 @@ def _noise(
     system: "TextSystem", readings: np.ndarray, options: argparse.Namespace
 ) -> AbstractCurveNoise:
     """The zoo's noise where it has one, or 5 % of each channel's range in these courses."""
-    from ..equations._choose import Choice
-    from ..equations._equation import noise_like, noise_word
-    from ..equations._solve import Adaptive
     from ..equations._zoo import zoo_entry
+    from ..equations.solving._choose import Choice
+    from ..equations.solving._equation import noise_like, noise_word
+    from ..equations.solving._solve import Adaptive
 
     if options.source.startswith(_ZOO):
         known = zoo_entry(options.source.removeprefix(_ZOO)).noise
@@ -219,7 +219,7 @@ def _paths(
     options: argparse.Namespace,
 ) -> _Courses:
     """Random paths of a stochastic equation."""
-    from ..equations._stochastic import stochastic_equation
+    from ..equations.stochastic._equation import stochastic_equation
 
     model = stochastic_equation(system, times=times)
     with jax.enable_x64(True):

@@ -24,7 +24,7 @@ def zoo_verb(options: argparse.Namespace) -> Result:
 
 
 def _facts(entry: "ZooEntry") -> dict[str, Any]:
-    from ..equations._text import parse
+    from ..equations.language._text import parse
 
     system = parse(entry.text)
     latents = system.latents

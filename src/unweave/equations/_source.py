@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from ._text import read_equation
 from ._zoo import zoo_text
+from .language._text import read_equation
 
 
 def source_text(source: str) -> str:

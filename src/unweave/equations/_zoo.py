@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 from .._noise import Gaussian
-from ._equation import Equation, equation
-from ._stochastic import AbstractStochastic, stochastic_equation
-from ._syntax import meant
-from ._text import parse
+from .language._syntax import meant
+from .language._text import parse
+from .solving._equation import Equation, equation
+from .stochastic._equation import AbstractStochastic, stochastic_equation
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from ..equations._behaviour import Basins, Branch, Branches, Portrait
+from ..equations.behaviour._arrays import Basins, Branch, Branches, Portrait
 from ._style import ACCENT, FAINT, INK, MUTED, new_figure, plain, single_axes, styled
 
 _ORANGE = "#e06c23"

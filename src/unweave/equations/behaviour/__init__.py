@@ -1,0 +1,1 @@
+"""How a field behaves: roots, equilibria, portraits, branches, exponents, outcomes."""

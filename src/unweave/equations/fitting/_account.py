@@ -1,0 +1,366 @@
+"""What a fit leaves behind, in plain numbers, arrays and sentences."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.stats import chi2
+
+from ...data import Dataset
+from ..language._text import TextSystem
+from ..solving._equation import interpolations
+from ..solving._solve import Grid
+from ._certainty import Certainty, certainty_slopes, correlation, quantile
+from ._identifiable import Identifiability, identifiability, next_measurement
+from ._identify import Best
+from ._levenberg import Problem
+from ._match import support
+
+CONFIDENCE = 0.9
+_FINE = 240
+_CANDIDATES = 60
+# of many records the first are asked which reading would help
+_MOST_RECORDS = 12
+# a correlation matrix larger than this is not looked at
+_MOST_CORRELATED = 24
+
+
+@dataclass(frozen=True, eq=False)
+class Account:
+    """`numbers`, a tree of plain values, and `arrays` by name; see `account`."""
+
+    numbers: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+
+
+def account(best: Best, sure: Certainty, data: Dataset) -> Account:
+    """Everything that a page or a table says of a fit: estimates with their intervals, which
+    starts agree, what the data determine, which measurement would help, what is left over."""
+    names = labels(best, sure, data)
+    told = identifiability(sure, names)
+    curves = _curves(best, sure)
+    over, left = _left_over(best, curves["residuals"])
+    forward = _next(best, sure, data)
+    system = best.equation.system
+    n = int((~np.isnan(np.asarray(best.problem.x))).sum())
+    free = len(sure.labels) + (len(best.scale) if best.problem.noise.has_scale else 0)
+    likelihood = -_minus_log_likelihood(best)
+    numbers: dict[str, Any] = {
+        "text": system.text if isinstance(system, TextSystem) else type(system).__name__,
+        "latex": system.latex() if isinstance(system, TextSystem) else "",
+        "time_unit": system.time_unit or data.schema.time_unit,
+        "confidence": CONFIDENCE,
+        "noise": {
+            "kind": noise_name(best),
+            "scale": (best.scale * np.sqrt(sure.inflate)).tolist(),
+            "channels": [v.name for v in system.observables],
+            "units": [v.unit for v in system.observables],
+        },
+        "latents": _estimates(best, sure, told, data),
+        "correlation": _correlations(sure, names),
+        "log_likelihood": likelihood,
+        "aic": 2 * free - 2 * likelihood,
+        "bic": free * float(np.log(max(n, 1))) - 2 * likelihood,
+        "n": n,
+        "free": free,
+        "starts": {
+            "n": len(best.objectives),
+            "agree": best.agree,
+            "failed": best.failed,
+            "seconds": round(best.seconds, 3),
+        },
+        "solver": _solver(best),
+        "identifiability": {
+            "sentences": list(told.sentences),
+            "determined": list(told.determined),
+            "undetermined": [
+                n for n, how in zip(names, told.status, strict=True) if how == "undetermined"
+            ],
+        },
+        "next": forward,
+        "residuals": {"sentences": over, **left},
+        "profiles": [],
+        "posterior": None,
+        "notes": list(best.notes),
+    }
+    numbers["verdict"] = verdict(numbers)
+    objectives = np.sort(best.objectives)
+    constant = _minus_log_likelihood(best) - best.objective
+    return Account(numbers, {**curves, "objectives": objectives + constant})
+
+
+def labels(best: Best, sure: Certainty, data: Dataset) -> tuple[str, ...]:
+    """The free latents by name, with their record where it has its own."""
+    names = best.equation.latents.names
+    return tuple(names[j] if r < 0 else f"{names[j]}@{data.records[r]}" for j, r in sure.labels)
+
+
+def noise_name(best: Best) -> str:
+    """The word for the noise that was fitted."""
+    from ..solving._equation import CURVE_NOISES
+
+    kind = type(best.problem.noise)
+    return next(word for word, noise in CURVE_NOISES.items() if type(noise) is kind)
+
+
+def verdict(numbers: dict[str, Any]) -> list[str]:
+    """The fit in a few plain sentences, composed from its numbers alone."""
+    starts, sentences = numbers["starts"], []
+    if starts["n"] == 1:
+        sentences.append("One start was made: whether another would end elsewhere is not known.")
+    elif starts["agree"] == starts["n"]:
+        sentences.append(f"All {starts['n']} starts reach the same optimum.")
+    else:
+        rest = starts["n"] - starts["agree"] - starts["failed"]
+        parts = [f"{starts['agree']} of {starts['n']} starts reach the best optimum"]
+        if rest:
+            parts.append(f"{rest} end in a worse one")
+        if starts["failed"]:
+            parts.append(f"{starts['failed']} failed where the equation has no finite solution")
+        sentences.append(", ".join(parts) + ".")
+        if starts["agree"] < max(2, 0.1 * (starts["n"] - starts["failed"])):
+            sentences.append(
+                "So few agree that a better optimum may have been missed: give more --starts, or "
+                "narrower ranges."
+            )
+    sentences += numbers["identifiability"]["sentences"]
+    ends = [e for e in numbers["latents"] if e["status"].startswith("at its")]
+    for estimate in ends[:4]:
+        where = "" if estimate["record"] is None else f" of record {estimate['record']}"
+        sentences.append(
+            f"{estimate['name']}{where} lies {estimate['status']}: the range, not the data, holds "
+            "it there."
+        )
+    sentences += numbers["residuals"]["sentences"]
+    if numbers["next"] is not None:
+        sentences.append(numbers["next"]["sentence"])
+    return sentences
+
+
+def _estimates(
+    best: Best, sure: Certainty, told: Identifiability, data: Dataset
+) -> list[dict[str, Any]]:
+    latents, rows = best.equation.latents, []
+    low, high = sure.intervals(CONFIDENCE)
+    errors = sure.errors
+    for k, (j, r) in enumerate(sure.labels):
+        value = float(np.exp(sure.phi[k]) if sure.is_log[k] else sure.phi[k])
+        ends = support(latents, j)
+        status = told.status[k]
+        reach = ends[1] - ends[0]
+        if np.isfinite(ends[0]) and value - ends[0] < 1e-4 * (reach if np.isfinite(reach) else 1):
+            status = "at its lower bound"
+        elif np.isfinite(reach) and ends[1] - value < 1e-4 * reach:
+            status = "at its upper bound"
+        error = errors[k] * (value if sure.is_log[k] else 1.0)
+        rows.append({
+            "name": latents.names[j],
+            "unit": latents.units[j],
+            "record": None if r < 0 else str(data.records[r]),
+            "estimate": value,
+            "standard_error": _number(error),
+            "low": _number(max(float(low[k]), ends[0])),
+            "high": _number(min(float(high[k]), ends[1])),
+            "status": status,
+        })  # fmt: skip
+    for j, name in enumerate(latents.names):
+        if not best.free[:, j].any():
+            value = float(best.z[0, j])
+            rows.append({
+                "name": name, "unit": latents.units[j], "record": None, "estimate": value,
+                "standard_error": None, "low": None, "high": None, "status": "fixed",
+            })  # fmt: skip
+    return rows
+
+
+def _correlations(sure: Certainty, names: Sequence[str]) -> dict[str, Any]:
+    shown = [k for k, (_, r) in enumerate(sure.labels) if r < 0]
+    if len(names) <= _MOST_CORRELATED:
+        shown = list(range(len(names)))
+    matrix = correlation(sure.posterior)[np.ix_(shown, shown)]
+    return {"names": [names[k] for k in shown], "matrix": np.round(matrix, 6).tolist()}
+
+
+def _solver(best: Best) -> dict[str, Any]:
+    method = best.equation.method
+    grid = isinstance(method, Grid)
+    return {
+        "method": "grid" if grid else "stiff" if getattr(method, "stiff", False) else "explicit",
+        "substeps": method.substeps if grid else None,
+        "error": best.solver_error,
+    }
+
+
+def _curves(best: Best, sure: Certainty) -> dict[str, np.ndarray]:
+    """Data, fit, residuals, and the curve on a fine grid with its bands by the delta method."""
+    problem = best.problem
+    with jax.enable_x64(True):
+        u = jnp.asarray(best.u)
+        eta = problem.readings(u)
+        scale = jnp.asarray(best.scale)
+        residuals = np.where(np.isnan(problem.x), np.nan, np.asarray(problem._residual(eta, scale)))
+        times, inputs = problem.conditions
+        fine, driven = _refined(
+            np.asarray(times), np.asarray(inputs), interpolations(best.equation.system)
+        )
+        wide = eqx.tree_at(
+            lambda p: (p.x, p.conditions), problem,
+            (jnp.zeros((len(fine), fine.shape[1], problem.x.shape[2])),
+             (jnp.asarray(fine), jnp.asarray(driven))),
+        )  # fmt: skip
+        curve, spread = _band(wide, best, sure)
+        noise = np.asarray(1 / np.sqrt(problem.noise.information(jnp.asarray(curve), scale)))
+        reach = quantile(CONFIDENCE)
+        whole = np.sqrt(spread**2 + sure.inflate * noise**2)
+        back = problem.noise.unlink
+        lines = {
+            "curve": curve,
+            "curve_low": curve - reach * spread,
+            "curve_high": curve + reach * spread,
+            "data_low": curve - reach * whole,
+            "data_high": curve + reach * whole,
+        }
+        arrays = {name: np.asarray(back(jnp.asarray(line))) for name, line in lines.items()}
+        fitted = np.asarray(back(eta))
+    return {
+        "times": np.asarray(times),
+        "observed": np.asarray(problem.x),
+        "fitted": fitted,
+        "residuals": residuals,
+        "curve_times": fine,
+        **arrays,
+    }
+
+
+def _band(wide: Problem, best: Best, sure: Certainty) -> tuple[np.ndarray, np.ndarray]:
+    """The curve and its standard deviation, from the derivatives by every free latent."""
+    eta, design = certainty_slopes(wide, best.u, best.free)
+    covariance = sure.posterior
+    variance = np.einsum("rtck,kl,rtcl->rtc", design, covariance, design)
+    return eta, np.sqrt(np.maximum(variance, 0.0))
+
+
+def _refined(
+    times: np.ndarray, inputs: np.ndarray, kinds: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Each record's times with as many between them as a smooth line needs."""
+    between = max(1, -(-_FINE // max(times.shape[1] - 1, 1)))
+    share = np.arange(between) / between
+    inner = times[:, :-1, None] + share * np.diff(times, axis=1)[:, :, None]
+    fine = np.concatenate([inner.reshape(len(times), -1), times[:, -1:]], axis=1)
+    return fine, _driven(fine, times, inputs, kinds)
+
+
+def _driven(
+    at: np.ndarray, times: np.ndarray, inputs: np.ndarray, kinds: Sequence[str]
+) -> np.ndarray:
+    """The inputs of each record at other times: held where they are held, else on the line."""
+    driven = np.zeros((*at.shape, inputs.shape[2]))
+    for r in range(len(at)):
+        for c, kind in enumerate(kinds):
+            if kind == "previous":
+                row = np.searchsorted(times[r], at[r], side="right") - 1
+                driven[r, :, c] = inputs[r, np.clip(row, 0, len(times[r]) - 1), c]
+            else:
+                driven[r, :, c] = np.interp(at[r], times[r], inputs[r, :, c])
+    return driven
+
+
+def _left_over(best: Best, residuals: np.ndarray) -> tuple[list[str], dict[str, Any]]:
+    """Whether what is left looks like noise: lag-one autocorrelation and the Ljung–Box test
+    (Ljung and Box 1978) of each channel, over all records."""
+    lag1, p_values, sentences = [], [], []
+    for c, variable in enumerate(best.equation.system.observables):
+        rho, p = ljung_box([row[~np.isnan(row)] for row in residuals[:, :, c]])
+        lag1.append(rho)
+        p_values.append(p)
+        if p is not None and p < 0.01:
+            how = "like their neighbours" if rho > 0 else "unlike their neighbours"
+            sentences.append(
+                f"The residuals of {variable.name} are {how} (correlation {rho:.2f}, Ljung–Box "
+                f"p = {p:.1g}): the equation misses something there, and the intervals are too "
+                "narrow."
+            )
+    return sentences, {"lag1": lag1, "ljung_box_p": p_values}
+
+
+def ljung_box(series: Sequence[np.ndarray]) -> tuple[float, float | None]:
+    r"""Lag-one autocorrelation, and the p-value of $Q = n (n + 2) \sum_k \hat\rho_k^2 / (n - k)$
+    over up to ten lags; None for fewer than 12 numbers."""
+    n = sum(len(row) for row in series)
+    if n < 12:
+        return 0.0, None
+    centre = np.concatenate(list(series)).mean()
+    square = sum(float(((row - centre) ** 2).sum()) for row in series)
+    if square <= 0:
+        return 0.0, None
+    lags = min(10, n // 5)
+    rho = [
+        sum(
+            float(((row[k:] - centre) * (row[:-k] - centre)).sum())
+            for row in series
+            if len(row) > k
+        )
+        / square
+        for k in range(1, lags + 1)
+    ]
+    q = n * (n + 2) * sum(r**2 / (n - k) for k, r in enumerate(rho, 1))
+    return rho[0], float(chi2.sf(q, lags))
+
+
+def _next(best: Best, sure: Certainty, data: Dataset) -> dict[str, Any] | None:
+    """The one reading more, within the record or half as long again, that would tell most."""
+    problem, system = best.problem, best.equation.system
+    some = slice(0, _MOST_RECORDS)
+    times, inputs = (np.asarray(part)[some] for part in problem.conditions)
+    beyond = 1.0 if inputs.shape[2] else 1.5
+    share = np.linspace(0, beyond, _CANDIDATES + 1)
+    every = times[:, :1] + share * (times[:, -1:] - times[:, :1])
+    driven = _driven(every, times, inputs, interpolations(system))
+    with jax.enable_x64(True):
+        wide = eqx.tree_at(
+            lambda p: (p.x, p.conditions, p.pinned), problem,
+            (jnp.zeros((*every.shape, problem.x.shape[2])),
+             (jnp.asarray(every), jnp.asarray(driven)),
+             problem.pinned[some]),
+        )  # fmt: skip
+        eta, design = certainty_slopes(wide, best.u[some], best.free[some], sure.labels)
+        scale = jnp.asarray(best.scale)
+        information = np.asarray(problem.noise.information(jnp.asarray(eta), scale)).reshape(-1)
+    rows = design.reshape(eta.size, -1)
+    good = np.asarray(np.isfinite(rows).all(axis=1))
+    gain, shrink = next_measurement(
+        sure, np.where(good[:, None], rows, 0.0), np.where(good, information, 0.0)
+    )
+    if not gain.max() > 0.02:
+        return None
+    at = int(np.argmax(gain))
+    record, step, channel = np.unravel_index(at, eta.shape)
+    worst = int(np.argmax(np.sqrt(np.diag(sure.posterior)) / sure.width))
+    name, unit = system.observables[channel].name, system.time_unit or data.schema.time_unit
+    where = "" if len(data) == 1 else f" of record {data.records[record]}"
+    time = float(every[record, step])
+    sentence = f"The next reading that would tell most is {name}{where} at {time:.4g} {unit}"
+    sentence = sentence.rstrip()
+    if shrink[at] < 0.95:
+        label = labels(best, sure, data)[worst]
+        sentence += f": it would narrow {label}, the least known, by {100 * (1 - shrink[at]):.0f} %"
+    sentence += "."
+    return {"sentence": sentence, "channel": name, "time": time}
+
+
+def _minus_log_likelihood(best: Best) -> float:
+    """In nats, all constants included."""
+    problem = best.problem
+    with jax.enable_x64(True):
+        eta = problem.readings(jnp.asarray(best.u))
+        noise = problem.noise.with_scale(tuple(best.scale.tolist()))
+        return -float(noise.log_prob(problem.x, eta))
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,326 @@
+r"""Fitting an equation to recordings: many starts, many records, and how sure the answer is."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..._noise import AbstractCurveNoise
+from ...data import Dataset
+from .._system import AbstractSystem
+from ..solving._choose import (
+    HostSystem,
+    enough_substeps,
+    grid_path,
+    reference,
+    starting_points,
+    suited,
+)
+from ..solving._drive import drive
+from ..solving._equation import CURVE_NOISES, Equation, interpolations, noise_word
+from ..solving._solve import AbstractMethod, Adaptive, Grid
+from ._certainty import Certainty, certainty, latents_at
+from ._levenberg import Lane, Problem, coordinates_of, lanes_at, minimise
+from ._match import constrained, coordinates, matched, readings_of
+from ._prepare import FitError as FitError
+from ._prepare import courses, prepared
+
+#: Two starts agree where their log-likelihoods differ by less than this, in nats.
+AGREE = 0.01
+# the largest difference from an adaptive solve that is let pass, in the noise's deviations
+_SOLVER_ERROR = 0.005
+_MOST_SUBSTEPS = 64
+# records at which the grid is held against an adaptive solve
+_CHECKED = 4
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Best:
+    """What the search found, before anything is said of it.
+
+    `u` `(record, latent)` are the best coordinates, `z` the latents, `free` which of them were
+    fitted; `objectives` `(start,)` the minus log-likelihoods that every start reached, infinite
+    where it failed; `scale` the noise of each channel; `solver_error` the largest difference of
+    the fixed grid from an adaptive solve, in the noise's standard deviations.
+    """
+
+    problem: Problem
+    equation: Equation
+    u: np.ndarray
+    z: np.ndarray
+    free: np.ndarray
+    objective: float
+    objectives: np.ndarray
+    scale: np.ndarray
+    solver_error: float
+    seconds: float
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def agree(self) -> int:
+        """How many starts reached the best of them."""
+        return int((self.objectives < self.objective + AGREE).sum())
+
+    @property
+    def failed(self) -> int:
+        """How many starts ended where the equation cannot be solved."""
+        return int((~np.isfinite(self.objectives)).sum())
+
+    def certainty(self) -> Certainty:
+        """What the data say of the estimates."""
+        with jax.enable_x64(True):
+            return certainty(self.problem, self.u, self.free)
+
+
+def search(
+    system: AbstractSystem,
+    data: Dataset,
+    *,
+    starts: int = 32,
+    noise: str | None = None,
+    fixed: Mapping[str, float] | None = None,
+    say: Say = lambda sentence: None,
+    seed: int = 0,
+) -> Best:
+    """The maximum of the likelihood over the free latents, from `starts` starts.
+
+    **Arguments:** `data`, one observation a record; `noise`, a word of `CURVE_NOISES`, without
+    it the one that the text names; `fixed`, latents that are known; `say` hears of progress.
+
+    **Raises:** `FitError` where the data do not fit the equation, and where no start leads
+    anywhere.
+    """
+    began = time.monotonic()
+    word = noise or noise_word(system)
+    if word not in CURVE_NOISES:
+        raise FitError(f"'{word}' is no noise of an equation; it is {', '.join(CURVE_NOISES)}.")
+    if starts < 1:
+        raise FitError(f"{starts} starts were asked for; give at least 1.")
+    kind = CURVE_NOISES[word]
+    times, inputs = courses(system, data)
+    with jax.enable_x64(True):
+        x, pinned, notes = prepared(system, data, times, kind, fixed or {})
+        problem = _problem(system, x, times, inputs, pinned, kind, Grid(1))
+        points = starting_points(system.latents, starts, seed=seed)
+        say(f"{starts} starts, {int((~np.isnan(x)).sum())} numbers in {len(x)} record(s)")
+        readings = readings_of(system, points[0])
+        if readings is not None:
+            u = matched(problem, system, times, inputs, points, readings)
+        else:
+            u = coordinates(system.latents, points, len(x))
+        method = _method(problem, system, u, times)
+        while True:
+            problem = _problem(system, x, times, inputs, pinned, kind, method)
+            lanes = _descend(problem, u, points, progressive=readings is None)
+            objectives = np.asarray(lanes.objective)
+            if not np.isfinite(objectives).any():
+                raise FitError(_nowhere(starts))
+            reached = coordinates_of(problem, lanes)
+            at = reached[int(np.argmin(objectives))]
+            error = solver_error(problem, system, at, times, method)
+            better = _finer(method, error)
+            if better is None:
+                break
+            # where the grid was too coarse the starts were led astray: all go again from there
+            say(f"a finer solve is needed ({error:.2g} noise deviations): {_name(better)}")
+            method, u = better, reached
+        scale = _scale(problem, at)
+        z = latents_at(problem, at)
+    model = Equation(
+        system=system, latents=system.latents, noise=kind.with_scale(tuple(scale.tolist())),
+        times=tuple(np.unique(times[_longest(times)]).tolist()), method=method,
+    )  # fmt: skip
+    return Best(
+        problem, model, at, z, np.isnan(pinned), float(objectives.min()), objectives, scale,
+        error, time.monotonic() - began, tuple(notes),
+    )  # fmt: skip
+
+
+class EquationCurve(eqx.Module):
+    """The noiseless reading of one record, as the search needs it."""
+
+    system: AbstractSystem
+    method: AbstractMethod
+    kinds: tuple[str, ...] = eqx.field(static=True)
+
+    def __call__(self, z, condition):
+        times, inputs = condition
+        u = drive(times, inputs if self.kinds else None, self.kinds)
+        path = self.method.path(self.system, times, z, u)
+        return jax.vmap(lambda t, x: self.system.observe(t, x, z, u(t)))(times, path)
+
+
+def _problem(
+    system: AbstractSystem,
+    x: np.ndarray,
+    times: np.ndarray,
+    inputs: np.ndarray,
+    pinned: np.ndarray,
+    kind: AbstractCurveNoise,
+    method: AbstractMethod,
+) -> Problem:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        known = np.log(x) if kind.is_log and kind.has_scale else x
+    spread = np.nanstd(known.reshape(-1, x.shape[-1]), axis=0)
+    floor = 1e-7 * np.where(spread > 0, spread, np.nanmax(np.abs(known)) + 1e-300)
+    # a single record has nothing to share with another: all of its latents are one block
+    own = system.is_own if len(x) > 1 else (False,) * system.latents.size
+    return Problem(
+        EquationCurve(system, method, interpolations(system)),
+        kind, system.latents, jnp.asarray(x), (jnp.asarray(times), jnp.asarray(inputs)),
+        jnp.asarray(pinned), jnp.asarray(floor), own,
+    )  # fmt: skip
+
+
+def _method(
+    problem: Problem, system: AbstractSystem, u: np.ndarray, times: np.ndarray
+) -> AbstractMethod:
+    """The grid that is right at a few of the starts, or automatic steps where none is."""
+    if len(system.inputs):
+        return Grid(4)
+    host, record = HostSystem(system), _longest(times)
+    at = np.unique(times[record])
+    # matched starts are often one and the same
+    _, apart = np.unique(np.round(u[:, record], 2), axis=0, return_index=True)
+    some = u[apart[np.linspace(0, len(apart) - 1, min(len(apart), 4)).astype(int)], record]
+    z = constrained(system.latents, some, np.asarray(problem.pinned[record]))
+    solved = [(one, path) for one in z if (path := reference(host, one, at)) is not None]
+    if not solved:
+        return suited(system, system.latents, at).method
+    substeps = enough_substeps(host, solved, at, most=16, agrees=1e-4)
+    return Adaptive(stiff=True, relative=1e-6) if substeps is None else Grid(substeps)
+
+
+def _longest(times: np.ndarray) -> int:
+    """The record with most times of its own: a shorter one repeats its last."""
+    return int(np.argmax([np.unique(row).size for row in times]))
+
+
+def _descend(problem: Problem, u: np.ndarray, points: np.ndarray, *, progressive: bool) -> Lane:
+    """All starts to their minima; those that cannot be solved where they are begin again at
+    their own `points`, by growing parts of the records."""
+    lanes = minimise(problem, lanes_at(problem, _grown(problem, u) if progressive else u))
+    lost = np.flatnonzero(~np.isfinite(np.asarray(lanes.objective)))
+    if progressive or not lost.size:
+        return lanes
+    # every lane goes along, for the program has its width; only the lost ones are kept
+    u = coordinates_of(problem, lanes)
+    u[lost] = coordinates(problem.latents, points[lost], u.shape[1])
+    again = minimise(problem, lanes_at(problem, _grown(problem, u)))
+    keep = np.isin(np.arange(len(u)), lost)
+    return jax.tree.map(
+        lambda old, new: jnp.asarray(
+            np.where(keep.reshape(-1, *[1] * (old.ndim - 1)), np.asarray(new), np.asarray(old))
+        ),
+        lanes,
+        again,
+    )
+
+
+def _grown(problem: Problem, u: np.ndarray) -> np.ndarray:
+    """Fits growing first parts of the records, from which a far start finds its way where the
+    whole record would lead it astray."""
+    for share in (0.15, 0.4):
+        keep = max(int(share * problem.x.shape[1]), 4)
+        part = problem.x.at[:, keep:].set(jnp.nan)
+        early = minimise(eqx.tree_at(lambda p: p.x, problem, part), lanes_at(problem, u), most=30)
+        good = np.isfinite(np.asarray(early.objective))
+        u = np.where(good[:, None, None], coordinates_of(problem, early), u)
+    return u
+
+
+def solver_error(
+    problem: Problem,
+    system: AbstractSystem,
+    u: np.ndarray,
+    times: np.ndarray,
+    method: AbstractMethod,
+) -> float:
+    """How far the grid is from LSODA at the estimates, in noise deviations: the worst of the
+    first record and of those with the widest gaps between their times."""
+    if not isinstance(method, Grid):
+        return 0.0
+    if len(system.inputs):
+        return _halved(problem, u, method)
+    host = HostSystem(system)
+    scale = _scale(problem, u)
+    gaps = np.diff(times, axis=1).max(axis=1)
+    some = dict.fromkeys([0, *np.argsort(-gaps)[:_CHECKED].tolist()])
+    return max(_record_error(problem, host, u[r], times[r], r, method, scale) for r in some)
+
+
+def _scale(problem: Problem, u: np.ndarray) -> np.ndarray:
+    return np.asarray(_scale_at(problem, jnp.asarray(u)))
+
+
+@eqx.filter_jit
+def _scale_at(problem: Problem, u):
+    return problem.scale(problem.readings(u))
+
+
+def _record_error(
+    problem: Problem,
+    host: HostSystem,
+    u: np.ndarray,
+    times: np.ndarray,
+    record: int,
+    method: Grid,
+    scale: np.ndarray,
+) -> float:
+    z = constrained(problem.latents, u[None], np.asarray(problem.pinned[record]))[0]
+    # a record that is shorter than others ends in the same time again and again
+    live = np.concatenate([[True], np.diff(times) > 0])
+    times = times[live]
+    exact = reference(host, z, times)
+    if exact is None:
+        return np.inf
+    grid = grid_path(host, z, times, method.substeps)
+
+    def read(path: np.ndarray) -> np.ndarray:
+        y = host.readings(times, path, z)
+        return np.log(np.maximum(y, 1e-150)) if problem.noise.is_log else y
+
+    gap = np.abs(read(grid) - read(exact)) / scale
+    seen = ~np.isnan(np.asarray(problem.x[record]))[live]
+    return float(np.max(gap, where=seen & np.isfinite(gap), initial=0.0))
+
+
+def _halved(problem: Problem, u: np.ndarray, method: Grid) -> float:
+    """The same against a grid of half the step, where inputs drive the equation."""
+    curve = problem.curve
+    assert isinstance(curve, EquationCurve)
+    finer = eqx.tree_at(
+        lambda p: p.curve, problem, replace(curve, method=Grid(2 * method.substeps))
+    )
+    at = jnp.asarray(u)
+    eta = problem.readings(at)
+    return float(jnp.nanmax(jnp.abs(eta - finer.readings(at)) / problem.scale(eta)))
+
+
+def _finer(method: AbstractMethod, error: float) -> AbstractMethod | None:
+    """The next finer method where the error is too large, None where it is not."""
+    if error <= _SOLVER_ERROR or not isinstance(method, Grid):
+        return None
+    if method.substeps * 2 > _MOST_SUBSTEPS:
+        return Adaptive(stiff=True, relative=1e-6)
+    # order four: the error falls with the fourth power of the step
+    factor = 2 ** int(np.clip(np.ceil(np.log2((error / _SOLVER_ERROR) ** 0.25)), 1, 3))
+    return Grid(min(method.substeps * factor, _MOST_SUBSTEPS))
+
+
+def _name(method: AbstractMethod) -> str:
+    return f"{method.substeps} steps a sample" if isinstance(method, Grid) else "automatic steps"
+
+
+def _nowhere(starts: int) -> str:
+    return (
+        f"none of {starts} starts leads to a finite solution of the equation: within these ranges "
+        "it explodes before the data end. Narrow the ranges towards what is plausible, begin with "
+        "a shorter record, or check the equation's signs with: unweave simulate FILE.ode."
+    )

@@ -1,0 +1,1 @@
+"""Solving an equation: from latents to the state at the times of an observation."""

@@ -1,0 +1,1 @@
+"""Stochastic equations: transition densities, paths, and their fit."""
