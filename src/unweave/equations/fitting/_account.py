@@ -8,14 +8,17 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 from scipy.stats import chi2
 
+from ..._latents import Latents
 from ...data import Dataset
 from ..language._text import TextSystem
+from ..solving._choose import medians
 from ..solving._equation import interpolations
 from ..solving._solve import Grid
 from ._certainty import Certainty, certainty_slopes, correlation, quantile
-from ._identifiable import Identifiability, identifiability, next_measurement
+from ._identifiable import identifiability, next_measurement
 from ._identify import Best
 from ._levenberg import Problem
 from ._match import support
@@ -25,6 +28,8 @@ _FINE = 240
 _CANDIDATES = 60
 # of many records the first are asked which reading would help
 _MOST_RECORDS = 12
+# a latent so near an end of its support lies at it, as a share of the way to its median
+_NEAR = 2e-4
 # a correlation matrix larger than this is not looked at
 _MOST_CORRELATED = 24
 
@@ -45,6 +50,10 @@ def account(best: Best, sure: Certainty, data: Dataset) -> Account:
     curves = _curves(best, sure)
     over, left = _left_over(best, curves["residuals"])
     forward = _next(best, sure, data)
+    rows = estimates(
+        best.equation.latents, sure, best.z, status=told.status,
+        records=[str(r) for r in data.records], confidence=CONFIDENCE,
+    )  # fmt: skip
     system = best.equation.system
     n = int((~np.isnan(np.asarray(best.problem.x))).sum())
     free = len(sure.labels) + (len(best.scale) if best.problem.noise.has_scale else 0)
@@ -60,7 +69,7 @@ def account(best: Best, sure: Certainty, data: Dataset) -> Account:
             "channels": [v.name for v in system.observables],
             "units": [v.unit for v in system.observables],
         },
-        "latents": _estimates(best, sure, told, data),
+        "latents": rows,
         "correlation": _correlations(sure, names),
         "log_likelihood": likelihood,
         "aic": 2 * free - 2 * likelihood,
@@ -141,40 +150,46 @@ def verdict(numbers: dict[str, Any]) -> list[str]:
     return sentences
 
 
-def _estimates(
-    best: Best, sure: Certainty, told: Identifiability, data: Dataset
+def estimates(
+    latents: Latents,
+    sure: Certainty,
+    z: Float[np.ndarray, "record latent"],
+    *,
+    status: Sequence[str],
+    records: Sequence[str],
+    confidence: float,
 ) -> list[dict[str, Any]]:
-    latents, rows = best.equation.latents, []
-    low, high = sure.intervals(CONFIDENCE)
-    errors = sure.errors
+    """A row for each free latent with its interval and `status`, in the order of `sure.labels`,
+    then one for each that was held fixed."""
+    rows, middles, errors = [], medians(latents), sure.errors
+    lows, highs = sure.intervals(confidence)
     for k, (j, r) in enumerate(sure.labels):
-        value = float(np.exp(sure.phi[k]) if sure.is_log[k] else sure.phi[k])
-        ends = support(latents, j)
-        status = told.status[k]
-        reach = ends[1] - ends[0]
-        if np.isfinite(ends[0]) and value - ends[0] < 1e-4 * (reach if np.isfinite(reach) else 1):
-            status = "at its lower bound"
-        elif np.isfinite(reach) and ends[1] - value < 1e-4 * reach:
-            status = "at its upper bound"
-        error = errors[k] * (value if sure.is_log[k] else 1.0)
-        rows.append({
-            "name": latents.names[j],
-            "unit": latents.units[j],
-            "record": None if r < 0 else str(data.records[r]),
-            "estimate": value,
-            "standard_error": _number(error),
-            "low": _number(max(float(low[k]), ends[0])),
-            "high": _number(min(float(high[k]), ends[1])),
-            "status": status,
-        })  # fmt: skip
-    for j, name in enumerate(latents.names):
-        if not best.free[:, j].any():
-            value = float(best.z[0, j])
-            rows.append({
-                "name": name, "unit": latents.units[j], "record": None, "estimate": value,
-                "standard_error": None, "low": None, "high": None, "status": "fixed",
-            })  # fmt: skip
-    return rows
+        value, (lower, upper) = float(z[max(r, 0), j]), support(latents, j)
+        row = _row(latents, j, value)
+        row["record"] = None if r < 0 else records[r]
+        row["standard_error"] = _number(errors[k] * (value if sure.is_log[k] else 1.0))
+        row["low"], row["high"] = _number(max(lows[k], lower)), _number(min(highs[k], upper))
+        row["status"] = _end(value, lower, upper, float(middles[j])) or status[k]
+        rows.append(row)
+    free = {j for j, _ in sure.labels}
+    held = [j for j in range(latents.size) if j not in free]
+    return rows + [_row(latents, j, float(z[0, j])) for j in held]
+
+
+def _row(latents: Latents, j: int, value: float) -> dict[str, Any]:
+    """The row of a latent that was held fixed."""
+    return {
+        "name": latents.names[j], "unit": latents.units[j], "record": None, "estimate": value,
+        "standard_error": None, "low": None, "high": None, "status": "fixed",
+    }  # fmt: skip
+
+
+def _end(value: float, lower: float, upper: float, middle: float) -> str:
+    """Which end of its support a value lies at, if at one."""
+    # the way to the median says how near is near: a support may have only one end
+    if value - lower < _NEAR * (middle - lower):
+        return "at its lower bound"
+    return "at its upper bound" if upper - value < _NEAR * (upper - middle) else ""
 
 
 def _correlations(sure: Certainty, names: Sequence[str]) -> dict[str, Any]:

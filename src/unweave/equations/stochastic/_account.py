@@ -1,6 +1,7 @@
 """A fitted stochastic equation in plain numbers, arrays and sentences."""
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 import jax
@@ -9,10 +10,9 @@ import numpy as np
 from scipy.stats import kurtosis
 
 from ..._course import Course
-from ..fitting._account import Account, ljung_box
+from ..fitting._account import Account, estimates, ljung_box
 from ..fitting._certainty import correlation
 from ..fitting._identifiable import identifiability
-from ..fitting._match import support
 from ..language._text import TextSystem
 from ._fit import StochasticFit
 from ._paths import jumps_of
@@ -80,32 +80,14 @@ def stochastic_account(
 def _estimates(
     fit: StochasticFit, status: Sequence[str], called: Sequence[str], confidence: float
 ) -> list[dict[str, Any]]:
-    latents, sure, rows = fit.equation.latents, fit.certainty, []
-    lows, highs = sure.intervals(confidence)
-    for k, (j, r) in enumerate(sure.labels):
-        value, ends = float(fit.z[max(r, 0), j]), support(latents, j)
-        reach = 1e-4 * min(ends[1] - ends[0], 1e300)
-        how = status[k]
-        if value - ends[0] < reach and np.isfinite(reach):
-            how = "at its lower bound"
-        elif ends[1] - value < reach:
-            how = "at its upper bound"
-        error = sure.errors[k] * (value if sure.is_log[k] else 1.0)
-        rows.append({
-            "name": latents.names[j], "unit": latents.units[j],
-            "record": None if r < 0 else called[r], "estimate": value,
-            "standard_error": _number(error), "low": _number(max(lows[k], ends[0])),
-            "high": _number(min(highs[k], ends[1])), "status": how,
-            "bias": _number(fit.bias[k]),
-        })  # fmt: skip
-    fitted = {j for j, _ in sure.labels}
-    for j in set(range(latents.size)) - fitted:
-        rows.append({
-            "name": latents.names[j], "unit": latents.units[j], "record": None,
-            "estimate": float(fit.z[0, j]), "standard_error": None, "low": None, "high": None,
-            "status": "fixed", "bias": None,
-        })  # fmt: skip
-    return rows
+    """The rows of every fit, and by how much Euler's steps bias each that was free."""
+    rows = estimates(
+        fit.equation.latents, fit.certainty, fit.z, status=status, records=called,
+        confidence=confidence,
+    )  # fmt: skip
+    # the free ones come first
+    sizes = [float(b) if np.isfinite(b) else None for b in fit.bias]
+    return [row | {"bias": size} for row, size in zip_longest(rows, sizes)]
 
 
 def _about_starts(fit: StochasticFit) -> str:
@@ -204,7 +186,3 @@ def _left_over(fit: StochasticFit) -> tuple[dict[str, np.ndarray], dict[str, Any
     left = {"sentences": sentences, "lag1": lag1, "ljung_box_p": chances, "clusters_p": again,
             "excess_kurtosis": tails}  # fmt: skip
     return arrays, left
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
