@@ -1,7 +1,7 @@
 r"""Fitting an equation to recordings: many starts, many records, and how sure the answer is."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import equinox as eqx
@@ -15,17 +15,17 @@ from .._system import AbstractSystem
 from ..solving._choose import (
     HostSystem,
     enough_substeps,
-    grid_path,
     reference,
     starting_points,
     suited,
 )
+from ..solving._defect import grid_error
 from ..solving._drive import drive
 from ..solving._equation import CURVE_NOISES, Equation, interpolations, noise_word
 from ..solving._solve import AbstractMethod, Adaptive, Grid
 from ._certainty import Certainty, certainty, latents_at
 from ._levenberg import Lane, Problem, coordinates_of, lanes_at, minimise
-from ._match import constrained, coordinates, matched, readings_of
+from ._match import Smooth, constrained, coordinates, matched, readings_of, smoothed
 from ._prepare import FitError as FitError
 from ._prepare import courses, prepared
 
@@ -34,6 +34,8 @@ AGREE = 0.01
 # the largest difference from an adaptive solve that is let pass, in the noise's deviations
 _SOLVER_ERROR = 0.005
 _MOST_SUBSTEPS = 64
+# and the most substeps that are taken to begin with
+_FIRST = 16
 # records at which the grid is held against an adaptive solve
 _CHECKED = 4
 
@@ -109,12 +111,13 @@ def search(
         problem = _problem(system, x, times, inputs, pinned, kind, Grid(1))
         points = starting_points(system.latents, starts, seed=seed)
         say(f"{starts} starts, {int((~np.isnan(x)).sum())} numbers in {len(x)} record(s)")
-        readings = readings_of(system, points[0])
+        readings, curves = readings_of(system, points[0]), []
         if readings is not None:
-            u = matched(problem, system, times, inputs, points, readings)
+            curves = smoothed(times, x, readings, log=kind.is_log)
+            u = matched(problem, system, times, inputs, points, curves)
         else:
             u = coordinates(system.latents, points, len(x))
-        method = _method(problem, system, u, times)
+        method = _method(problem, system, u, times, curves)
         while True:
             problem = _problem(system, x, times, inputs, pinned, kind, method)
             lanes = _descend(problem, u, points, progressive=readings is None)
@@ -130,7 +133,7 @@ def search(
             # where the grid was too coarse the starts were led astray: all go again from there
             say(f"a finer solve is needed ({error:.2g} noise deviations): {_name(better)}")
             method, u = better, reached
-        scale = _scale(problem, at)
+        scale = np.asarray(_standing(problem, jnp.asarray(at))[0])
         z = latents_at(problem, at)
     model = Equation(
         system=system, latents=system.latents, noise=kind.with_scale(tuple(scale.tolist())),
@@ -149,11 +152,19 @@ class EquationCurve(eqx.Module):
     method: AbstractMethod
     kinds: tuple[str, ...] = eqx.field(static=True)
 
+    def states(self, z, condition):
+        """The states at every time of the record."""
+        times, u = self._driven(condition)
+        return self.method.path(self.system, times, z, u)
+
     def __call__(self, z, condition):
-        times, inputs = condition
-        u = drive(times, inputs if self.kinds else None, self.kinds)
+        times, u = self._driven(condition)
         path = self.method.path(self.system, times, z, u)
         return jax.vmap(lambda t, x: self.system.observe(t, x, z, u(t)))(times, path)
+
+    def _driven(self, condition):
+        times, inputs = condition
+        return times, drive(times, inputs if self.kinds else None, self.kinds)
 
 
 def _problem(
@@ -179,7 +190,11 @@ def _problem(
 
 
 def _method(
-    problem: Problem, system: AbstractSystem, u: np.ndarray, times: np.ndarray
+    problem: Problem,
+    system: AbstractSystem,
+    u: np.ndarray,
+    times: np.ndarray,
+    curves: Sequence[Smooth],
 ) -> AbstractMethod:
     """The grid that is right at a few of the starts, or automatic steps where none is."""
     if len(system.inputs):
@@ -190,11 +205,44 @@ def _method(
     _, apart = np.unique(np.round(u[:, record], 2), axis=0, return_index=True)
     some = u[apart[np.linspace(0, len(apart) - 1, min(len(apart), 4)).astype(int)], record]
     z = constrained(system.latents, some, np.asarray(problem.pinned[record]))
+    if curves:
+        substeps = max(_coarsest(problem, host, record, one, times, curves[record]) for one in z)
+        return _stiff() if substeps > _FIRST else Grid(substeps)
     solved = [(one, path) for one in z if (path := reference(host, one, at)) is not None]
     if not solved:
         return suited(system, system.latents, at).method
-    substeps = enough_substeps(host, solved, at, most=16, agrees=1e-4)
-    return Adaptive(stiff=True, relative=1e-6) if substeps is None else Grid(substeps)
+    substeps = enough_substeps(host, solved, at, most=_FIRST)
+    return _stiff() if substeps is None else Grid(substeps)
+
+
+def _coarsest(
+    problem: Problem,
+    host: HostSystem,
+    record: int,
+    z: np.ndarray,
+    times: np.ndarray,
+    curve: Smooth,
+) -> int:
+    """The fewest substeps whose error along the smoothed record is lost in its noise or, where
+    there is little, small beside its range; more than `_FIRST` where as many do not do."""
+    at = _live(times[record])
+    path = curve.states(times[record][at])
+    y = _read(problem, host, times[record][at], path, z)
+    off = _linked(problem, np.asarray(problem.x[record])[at]) - y
+    count = np.maximum((~np.isnan(off)).sum(axis=0), 1)
+    noise = np.sqrt(np.nansum(off**2, axis=0) / count)
+    most = np.maximum(1e-4 * np.ptp(y, axis=0), 0.5 * _SOLVER_ERROR * noise)
+    substeps = 1
+    while substeps <= _FIRST:
+        gap = _gap(problem, host, record, z, times, path, substeps)
+        if bool(np.all(gap <= most)):
+            break
+        substeps *= 2
+    return substeps
+
+
+def _stiff() -> Adaptive:
+    return Adaptive(stiff=True, relative=1e-6)
 
 
 def _longest(times: np.ndarray) -> int:
@@ -242,53 +290,64 @@ def solver_error(
     times: np.ndarray,
     method: AbstractMethod,
 ) -> float:
-    """How far the grid is from LSODA at the estimates, in noise deviations: the worst of the
-    first record and of those with the widest gaps between their times."""
+    """How far the grid is from the exact solution at the estimates, in noise deviations: the
+    worst of the first record and of those with the widest gaps between their times."""
     if not isinstance(method, Grid):
         return 0.0
     if len(system.inputs):
         return _halved(problem, u, method)
-    host = HostSystem(system)
-    scale = _scale(problem, u)
     gaps = np.diff(times, axis=1).max(axis=1)
     some = dict.fromkeys([0, *np.argsort(-gaps)[:_CHECKED].tolist()])
-    return max(_record_error(problem, host, u[r], times[r], r, method, scale) for r in some)
+    scale, paths = (np.asarray(part) for part in _standing(problem, jnp.asarray(u)))
+    z, host = latents_at(problem, u), HostSystem(system)
+
+    def worst(r: int) -> float:
+        path = paths[r][_live(times[r])]
+        gap = _gap(problem, host, r, z[r], times, path, method.substeps) / scale
+        return float(np.nan_to_num(gap, nan=np.inf).max(initial=0.0))
+
+    return max(map(worst, some))
 
 
-def _scale(problem: Problem, u: np.ndarray) -> np.ndarray:
-    return np.asarray(_scale_at(problem, jnp.asarray(u)))
+def _gap(
+    problem: Problem,
+    host: HostSystem,
+    record: int,
+    z: np.ndarray,
+    times: np.ndarray,
+    path: np.ndarray,
+    substeps: int,
+) -> np.ndarray:
+    """How far the readings of a grid along this path are from exact ones `(time, channel)`, 0
+    where nothing was observed."""
+    live = _live(times[record])
+    at = times[record][live]
+    exact = path + grid_error(host, z, at, path, substeps)
+    gap = np.abs(_read(problem, host, at, exact, z) - _read(problem, host, at, path, z))
+    return np.where(np.isnan(np.asarray(problem.x[record]))[live], 0.0, gap)
+
+
+def _live(times: np.ndarray) -> np.ndarray:
+    """Which times are a record's own: one that is shorter than others repeats its last."""
+    return np.concatenate([[True], np.diff(times) > 0])
+
+
+def _read(
+    problem: Problem, host: HostSystem, times: np.ndarray, path: np.ndarray, z: np.ndarray
+) -> np.ndarray:
+    return _linked(problem, host.readings(times, path, z))
+
+
+def _linked(problem: Problem, y: np.ndarray) -> np.ndarray:
+    """What the noise is spread about: a reading or its logarithm."""
+    return np.log(np.maximum(y, 1e-150)) if problem.noise.is_log else y
 
 
 @eqx.filter_jit
-def _scale_at(problem: Problem, u):
-    return problem.scale(problem.readings(u))
-
-
-def _record_error(
-    problem: Problem,
-    host: HostSystem,
-    u: np.ndarray,
-    times: np.ndarray,
-    record: int,
-    method: Grid,
-    scale: np.ndarray,
-) -> float:
-    z = constrained(problem.latents, u[None], np.asarray(problem.pinned[record]))[0]
-    # a record that is shorter than others ends in the same time again and again
-    live = np.concatenate([[True], np.diff(times) > 0])
-    times = times[live]
-    exact = reference(host, z, times)
-    if exact is None:
-        return np.inf
-    grid = grid_path(host, z, times, method.substeps)
-
-    def read(path: np.ndarray) -> np.ndarray:
-        y = host.readings(times, path, z)
-        return np.log(np.maximum(y, 1e-150)) if problem.noise.is_log else y
-
-    gap = np.abs(read(grid) - read(exact)) / scale
-    seen = ~np.isnan(np.asarray(problem.x[record]))[live]
-    return float(np.max(gap, where=seen & np.isfinite(gap), initial=0.0))
+def _standing(problem: Problem, u):
+    """The noise's scale at these coordinates, and the states of every record."""
+    z = jax.vmap(problem.constrain)(u, problem.pinned)
+    return problem.scale(problem.readings(u)), jax.vmap(problem.curve.states)(z, problem.conditions)
 
 
 def _halved(problem: Problem, u: np.ndarray, method: Grid) -> float:
@@ -308,7 +367,7 @@ def _finer(method: AbstractMethod, error: float) -> AbstractMethod | None:
     if error <= _SOLVER_ERROR or not isinstance(method, Grid):
         return None
     if method.substeps * 2 > _MOST_SUBSTEPS:
-        return Adaptive(stiff=True, relative=1e-6)
+        return _stiff()
     # order four: the error falls with the fourth power of the step
     factor = 2 ** int(np.clip(np.ceil(np.log2((error / _SOLVER_ERROR) ** 0.25)), 1, 3))
     return Grid(min(method.substeps * factor, _MOST_SUBSTEPS))

@@ -93,8 +93,10 @@ class Problem(eqx.Module):
             def read(u: Array) -> Array:
                 return self.noise.link(self.curve(self.constrain(u, pinned), condition))
 
-            eta, push = jax.linearize(read, u)
-            return eta, jax.vmap(push)(jnp.eye(u.size, dtype=u.dtype))
+            def along(direction: Array) -> tuple[Array, Array]:
+                return jax.jvp(read, (u,), (direction,))
+
+            return jax.vmap(along, out_axes=(None, 0))(jnp.eye(u.size, dtype=u.dtype))
 
         return jax.vmap(one)(u, self.pinned, self.conditions)
 

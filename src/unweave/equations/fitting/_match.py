@@ -1,15 +1,14 @@
 r"""Starts from the data's own slopes, before anything is solved.
 
-Each record is smoothed by a spline whose roughness is chosen by generalised cross-validation (a
-guess of the noise from neighbouring readings smooths sparse records away); then the latents are
-sought for which the rates agree with the spline's slopes,
+Each record is smoothed by a spline as rough as the data say; then the latents are sought for which
+the rates agree with the spline's slopes,
 $\min_z \sum_j |\hat x'(t_j) - f(t_j, \hat x(t_j), z)|^2$ (Varah 1982, SIAM J. Sci. Stat.
 Comput. 3:28). No equation is solved, so no start can explode, and what is left to least squares
 begins near its minimum. It needs every state: observed as it is or as its logarithm, or the slope
 of one that is.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,13 +17,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from scipy.interpolate import PchipInterpolator, make_smoothing_spline
+from scipy.interpolate import PchipInterpolator
 
 from ..._latents import Latents
 from ..._noise import Gaussian
 from .._system import AbstractSystem
 from ..solving._choose import HostSystem, medians
 from ._levenberg import Problem, coordinates_of, lanes_at, minimise
+from ._smooth import Smoother
 
 _NODES = 120
 _REACH = 5.0
@@ -38,6 +38,14 @@ class Reading:
     channel: int
     log: bool = False
     slope: bool = False
+
+
+@dataclass(frozen=True)
+class Smooth:
+    """A smoothed record: its states, and their slopes, `(time, state)` as functions of time."""
+
+    states: Callable[[np.ndarray], np.ndarray]
+    slopes: Callable[[np.ndarray], np.ndarray]
 
 
 class _Slopes(eqx.Module):
@@ -56,16 +64,13 @@ def matched(
     times: Float[np.ndarray, "record time"],
     inputs: Float[np.ndarray, "record time input"],
     starts: Float[np.ndarray, "start latent"],
-    readings: tuple[Reading, ...],
+    smooth: Sequence[Smooth],
 ) -> Float[np.ndarray, "start record latent"]:
     """Coordinates for every start, its rates matched to the slopes of the data and its initial
     state set to the smoothed record's."""
-    x = np.asarray(problem.x)
-    log = problem.noise.is_log
-    smooth = [_smooth(t, one, readings, log) for t, one in zip(times, x, strict=True)]
     nodes = [_nodes(t) for t in times]
-    states = np.stack([states(at) for (states, _), at in zip(smooth, nodes, strict=True)])
-    slopes = np.stack([slopes(at) for (_, slopes), at in zip(smooth, nodes, strict=True)])
+    states = np.stack([one.states(at) for one, at in zip(smooth, nodes, strict=True)])
+    slopes = np.stack([one.slopes(at) for one, at in zip(smooth, nodes, strict=True)])
     driven = np.stack([_at(t, u, at) for t, u, at in zip(times, inputs, nodes, strict=True)])
     size = np.maximum(slopes.std(axis=(0, 1)), 1e-9 * np.abs(slopes).max() + 1e-300)
     match = Problem(
@@ -78,10 +83,10 @@ def matched(
         jnp.asarray(1e-2 * size),
         problem.is_own,
     )
-    u = coordinates(problem.latents, starts, len(x))
+    u = coordinates(problem.latents, starts, len(times))
     lanes = minimise(match, lanes_at(match, u), most=40)
     u = coordinates_of(match, lanes)
-    begin = np.stack([states(t[:1])[0] for (states, _), t in zip(smooth, times, strict=True)])
+    begin = np.stack([one.states(t[:1])[0] for one, t in zip(smooth, times, strict=True)])
     return _begin(problem.latents, system, inside(problem.latents, u), begin)
 
 
@@ -177,13 +182,31 @@ def support(latents: Latents, j: int) -> tuple[float, float]:
     return low, high
 
 
-def _smooth(times: np.ndarray, x: np.ndarray, readings: tuple[Reading, ...], log: bool):
-    """The states and their slopes as functions of time."""
+def smoothed(
+    times: Float[np.ndarray, "record time"],
+    x: Float[np.ndarray, "record time channel"],
+    readings: tuple[Reading, ...],
+    *,
+    log: bool,
+) -> list[Smooth]:
+    """Every record smoothed, with `log` as logarithms where it is positive."""
+    smoothers: dict[bytes, Smoother] = {}
+    return [_smooth(t, one, readings, log, smoothers) for t, one in zip(times, x, strict=True)]
+
+
+def _smooth(
+    times: np.ndarray,
+    x: np.ndarray,
+    readings: tuple[Reading, ...],
+    log: bool,
+    smoothers: dict[bytes, Smoother],
+) -> Smooth:
     curves = {}
     for c in {reading.channel for reading in readings}:
         seen = ~np.isnan(x[:, c])
         positive = log and bool((x[seen, c] > 0).all())
-        curves[c] = _spline(times[seen], np.log(x[seen, c]) if positive else x[seen, c]), positive
+        known = np.log(x[seen, c]) if positive else x[seen, c]
+        curves[c] = _spline(times[seen], known, smoothers), positive
 
     def value(reading: Reading, t: np.ndarray, order: int) -> np.ndarray:
         spline, exponential = curves[reading.channel]
@@ -196,20 +219,23 @@ def _smooth(times: np.ndarray, x: np.ndarray, readings: tuple[Reading, ...], log
             return size if order == 0 else size * spline(t, nu=1)
         return size * (spline(t, nu=1) ** 2 + spline(t, nu=2))
 
-    def states(t: np.ndarray) -> np.ndarray:
-        return np.stack([value(reading, t, 0) for reading in readings], axis=-1)
+    def column(t: np.ndarray, order: int) -> np.ndarray:
+        return np.stack([value(reading, t, order) for reading in readings], axis=-1)
 
-    def slopes(t: np.ndarray) -> np.ndarray:
-        return np.stack([value(reading, t, 1) for reading in readings], axis=-1)
-
-    return states, slopes
+    return Smooth(lambda t: column(t, 0), lambda t: column(t, 1))
 
 
-def _spline(times: np.ndarray, values: np.ndarray) -> Callable[..., np.ndarray]:
+def _spline(
+    times: np.ndarray, values: np.ndarray, smoothers: dict[bytes, Smoother]
+) -> Callable[..., np.ndarray]:
     times, first = np.unique(times, return_index=True)
     values = values[first]
     if times.size >= 6:
-        return make_smoothing_spline(times, values)
+        # records and channels with the same times share what depends on these alone
+        key = times.tobytes()
+        if key not in smoothers:
+            smoothers[key] = Smoother(times)
+        return smoothers[key](values[:, None])[0]
     if times.size >= 2:
         return PchipInterpolator(times, values)
     constant = float(values[0]) if values.size else 0.0

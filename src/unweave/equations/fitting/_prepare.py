@@ -70,14 +70,15 @@ def prepared(
                 f"{', '.join(sorted(set(data.records.astype(str))))}."
             )
         pinned[rows, latents.index(latent)] = value
-    for record, state in _absent(system, x, times):
+    place = initial_latents(system, latents)
+    for record, state in _absent(system, x, times, place):
         channel = system.observables[state].name
-        pinned[record, initial_latents(system, latents)[state]] = 0.0
+        pinned[record, place[state]] = 0.0
         x[record, :, state] = np.nan
         notes.append(
             f"{channel} is 0 throughout record {data.records[record]}: it is absent there."
         )
-    notes += _never_seen(system, x, pinned, data)
+    notes += _never_seen(system, x, pinned, data, place)
     if kind.is_log and kind.has_scale and np.nanmin(x) <= 0:
         r, i, c = np.argwhere(x <= 0)[0]
         raise FitError(
@@ -98,10 +99,12 @@ def prepared(
     return x, pinned, notes
 
 
-def _absent(system: AbstractSystem, x: np.ndarray, times: np.ndarray) -> list[tuple[int, int]]:
+def _absent(
+    system: AbstractSystem, x: np.ndarray, times: np.ndarray, place: Mapping[int, int]
+) -> list[tuple[int, int]]:
     """Records and states that are observed as 0 throughout, where 0 stays 0: no one is there."""
     z = medians(system.latents)
-    host, place, found = HostSystem(system), initial_latents(system, system.latents), []
+    host, found = HostSystem(system), []
     for state in place:
         if state >= x.shape[2] or system.observables[state].name != system.states[state].name:
             continue
@@ -117,11 +120,15 @@ def _absent(system: AbstractSystem, x: np.ndarray, times: np.ndarray) -> list[tu
 
 
 def _never_seen(
-    system: AbstractSystem, x: np.ndarray, pinned: np.ndarray, data: Dataset
+    system: AbstractSystem,
+    x: np.ndarray,
+    pinned: np.ndarray,
+    data: Dataset,
+    place: Mapping[int, int],
 ) -> list[str]:
     """A note for each start that is fitted although its state was never observed there."""
     notes = []
-    for state, j in initial_latents(system, system.latents).items():
+    for state, j in place.items():
         if state >= x.shape[2] or not system.is_own[j] or len(x) == 1:
             continue
         name, latent = system.observables[state].name, system.latents.names[j]

@@ -54,6 +54,15 @@ class HostSystem(eqx.Module):
         compiled = eqx.filter_jit(self.system.rates)
         return lambda t, x: np.asarray(_double(compiled, t, x, z, inputs))
 
+    def many_rates(self, z: np.ndarray) -> Rates:
+        """The same for many states `(state, n)` at once, each at a time of its own `(n,)`."""
+        inputs = np.zeros(len(self.system.inputs))
+        if isinstance(self.system, TextSystem):
+            function = self.system.numpy_rates()
+            return lambda t, x: function(t, x, z, inputs)
+        compiled = _many_rates(self.system)
+        return lambda t, x: _double(compiled, t, x.T, z, inputs).T
+
     def start(self, z: np.ndarray) -> np.ndarray:
         """The state at the first time."""
         if isinstance(self.system, TextSystem):
@@ -261,6 +270,10 @@ class _counted:
         if self.calls > self.most:
             raise _TooMany
         return self.rates(t, x)
+
+
+def _many_rates(system: AbstractSystem) -> Callable:
+    return eqx.filter_jit(jax.vmap(system.rates, in_axes=(0, 0, None, None)))
 
 
 def _double(function: Callable, *arguments: np.ndarray | float) -> np.ndarray:
