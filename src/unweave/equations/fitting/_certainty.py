@@ -9,6 +9,7 @@ $n / (n - p)$ where the noise's scale was estimated too.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import equinox as eqx
 import jax
@@ -40,12 +41,12 @@ class Certainty:
     inflate: float
     freedom: int
 
-    @property
+    @cached_property
     def covariance(self) -> np.ndarray:
         r"""$F^{-1}$, inflated; infinite along directions that the data do not see at all."""
         return self.inflate * inverse(self.fisher)
 
-    @property
+    @cached_property
     def posterior(self) -> np.ndarray:
         r"""$(F + D^{-2})^{-1}$ with $D$ the prior's widths: finite, and no wider than they."""
         size = np.outer(self.width, self.width)

@@ -7,6 +7,7 @@ as it is. Whatever is known less well than its prior is counted as not determine
 """
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -43,21 +44,28 @@ def identifiability(certainty: Certainty, names: tuple[str, ...]) -> Identifiabi
             status.append("undetermined")
         else:
             status.append("weak" if relative > _WEAK else "determined")
-    sentences, determined = [], []
+    determined: list[str] = []
     told: set[int] = set()
+    said = _Said(certainty.labels, names)
     for direction in null:
-        words, found, parts = _in_words(certainty, direction, names)
-        sentences.append(words)
+        parts = _involved(direction)
+        told |= set(parts)
+        words, found = _in_words(certainty, direction, said.called(parts))
+        said.add(parts, words)
         determined += found
-        told |= parts
+    covariance = certainty.covariance
     for k in range(len(names)):
         if status[k] == "undetermined" and k not in told:
-            sentences.append(_undetermined(certainty, k, names))
-    weak = [name for name, how in zip(names, status, strict=True) if how == "weak"]
+            others = _exchanged(covariance, k)
+            called = said.called([k, *others])
+            said.add([k, *others], _hardly(called[k], [called[i] for i in others]))
+    sentences = said.sentences()
+    weak = [k for k, how in enumerate(status) if how == "weak"]
     if weak:
+        words = said.listed(weak)
         sentences.append(
-            f"{_listed(weak)} {'is' if len(weak) == 1 else 'are'} known to within a factor only: "
-            "the standard error is more than half of the estimate."
+            f"{_listed(words)} {'is' if len(words) == 1 else 'are'} known to within a factor "
+            "only: the standard error is more than half of the estimate."
         )
     if not sentences:
         sentences.append("The data determine every latent that was fitted.")
@@ -92,40 +100,105 @@ def next_measurement(
     return np.log1p(spread), np.sqrt(np.clip(left, 0.0, 1.0))
 
 
+class _Said:
+    """Sentences about latents, what holds of many records alike said once.
+
+    `labels` `(k,)` are pairs of a latent and a record, -1 where it is shared, and `names` what
+    they are called.
+    """
+
+    def __init__(self, labels: Sequence[tuple[int, int]], names: Sequence[str]):
+        self.labels, self.names = labels, tuple(names)
+        self.bare = tuple(
+            name if record < 0 else name.rpartition("@")[0]
+            for name, (_, record) in zip(names, labels, strict=True)
+        )
+        self.records = len({record for _, record in labels if record >= 0})
+        self._said: dict[str, list[tuple[int, ...]]] = {}
+
+    def called(self, parts: Sequence[int]) -> tuple[str, ...]:
+        """The names for a sentence about `parts`: without a record if all of these are of one."""
+        return self.names if self._record(parts) is None else self.bare
+
+    def add(self, parts: Sequence[int], sentence: str) -> None:
+        """A sentence about some of the latents."""
+        self._said.setdefault(sentence, []).append(tuple(parts))
+
+    def sentences(self) -> list[str]:
+        """Every sentence once, with the records in which it holds."""
+        return [self._where(sentence, held) for sentence, held in self._said.items()]
+
+    def listed(self, parts: Sequence[int]) -> list[str]:
+        """The names of some latents; one of many records with how many these are."""
+        counts: dict[str, list[int]] = {}
+        for k in parts:
+            counts.setdefault(self.bare[k], []).append(k)
+        return [
+            self.names[held[0]] if len(held) == 1 else f"{name} (in {self._of(held)})"
+            for name, held in counts.items()
+        ]
+
+    def _where(self, sentence: str, held: list[tuple[int, ...]]) -> str:
+        if self._record(held[0]) is None:
+            return sentence
+        record = f"record {self.names[held[0][0]].rpartition('@')[2]}"
+        where = self._of(held) if len(held) > 1 else record
+        begun = sentence[0].lower() + sentence[1:] if sentence.startswith("The ") else sentence
+        return f"In {where}, {begun}"
+
+    def _of(self, held: Sequence[object]) -> str:
+        return f"{len(held)} of {self.records} records"
+
+    def _record(self, parts: Sequence[int]) -> int | None:
+        """The one record that all of them are of, or None."""
+        records = {self.labels[k][1] for k in parts}
+        return records.pop() if len(records) == 1 and min(records) >= 0 else None
+
+
+def _involved(direction: np.ndarray) -> list[int]:
+    return np.flatnonzero(np.abs(direction) > 1e-3 * np.abs(direction).max()).tolist()
+
+
 def _in_words(
     certainty: Certainty, direction: np.ndarray, names: tuple[str, ...]
-) -> tuple[str, list[str], set[int]]:
-    parts = np.flatnonzero(np.abs(direction) > 1e-3 * np.abs(direction).max())
+) -> tuple[str, list[str]]:
+    """A direction that is not seen, and the products that stay along it."""
+    parts = _involved(direction)
     involved = [names[k] for k in parts]
     if len(parts) == 1:
-        return f"The data say nothing about {involved[0]}.", [], set(parts.tolist())
+        return f"The data say nothing about {involved[0]}.", []
     told = f"{_listed(involved)} cannot be told apart"
     if not certainty.is_log[parts].all():
-        return f"{told}: a change of one is undone by the others.", [], set(parts.tolist())
+        return f"{told}: a change of one is undone by the others.", []
     found = [
         text
-        for a, b in itertools.pairwise(parts.tolist())
+        for a, b in itertools.pairwise(parts)
         if (text := _product(names[a], names[b], direction[b], direction[a]))
     ]
-    which = set(parts.tolist())
     if len(found) < len(parts) - 1:
         size = np.expm1(0.1 * direction / np.abs(direction).max())
-        moves = ", ".join(f"{names[k]} by {100 * size[k]:+.0f} %" for k in parts)
-        return f"{told}: changing {moves} changes nothing.", found, which
+        # what moves by less than the sentence can say does not take part
+        moving = [k for k in parts if abs(size[k]) >= 0.005]
+        told = f"{_listed([names[k] for k in moving])} cannot be told apart"
+        moves = ", ".join(f"{names[k]} by {100 * size[k]:+.0f} %" for k in moving)
+        return f"{told}: changing {moves} changes nothing.", found
     only = f"{told}: the data determine only {_listed(found)}."
-    return f"{only} Fix one of them at a known value.", found, which
+    return f"{only} Fix one of them at a known value.", found
 
 
-def _undetermined(certainty: Certainty, k: int, names: tuple[str, ...]) -> str:
-    """A latent that is worse known than its prior, and whom it is exchanged with."""
-    matrix = certainty.covariance[k]
-    size = np.sqrt(np.abs(np.diag(certainty.covariance)))
+def _exchanged(covariance: np.ndarray, k: int) -> list[int]:
+    """The two latents at most that a change of this one is undone by."""
+    size = np.sqrt(np.abs(np.diag(covariance)))
     with np.errstate(invalid="ignore", divide="ignore"):
-        together = np.abs(matrix / (size * size[k]))
+        together = np.nan_to_num(np.abs(covariance[k] / (size * size[k])))
     together[k] = 0
-    others = [names[i] for i in np.argsort(-together)[:2] if together[i] > 0.9]
+    return [int(i) for i in np.argsort(-together)[:2] if together[i] > 0.9]
+
+
+def _hardly(name: str, others: list[str]) -> str:
+    """A latent that is worse known than its prior, and whom it is exchanged with."""
     beside = f"; it is exchanged with {_listed(others)}" if others else ""
-    return f"The data hardly say more about {names[k]} than its range does{beside}."
+    return f"The data hardly say more about {name} than its range does{beside}."
 
 
 def _product(a: str, b: str, power_a: float, power_b: float) -> str:

@@ -48,8 +48,9 @@ class Best:
 
     `u` `(record, latent)` are the best coordinates, `z` the latents, `free` which of them were
     fitted; `objectives` `(start,)` the minus log-likelihoods that every start reached, infinite
-    where it failed; `scale` the noise of each channel; `solver_error` the largest difference of
-    the fixed grid from an adaptive solve, in the noise's standard deviations.
+    where it failed, and `agree` how many are the best one (of records that share nothing each is
+    asked for itself: the mean over them); `scale` the noise of each channel; `solver_error` the
+    largest difference of the fixed grid from an exact solve, in the noise's standard deviations.
     """
 
     problem: Problem
@@ -59,15 +60,11 @@ class Best:
     free: np.ndarray
     objective: float
     objectives: np.ndarray
+    agree: int
     scale: np.ndarray
     solver_error: float
     seconds: float
     notes: tuple[str, ...] = field(default=())
-
-    @property
-    def agree(self) -> int:
-        """How many starts reached the best of them."""
-        return int((self.objectives < self.objective + AGREE).sum())
 
     @property
     def failed(self) -> int:
@@ -120,19 +117,17 @@ def search(
         method = _method(problem, system, u, times, curves)
         while True:
             problem = _problem(system, x, times, inputs, pinned, kind, method)
-            lanes = _descend(problem, u, points, progressive=readings is None)
-            objectives = np.asarray(lanes.objective)
-            if not np.isfinite(objectives).any():
+            found = _descended(problem, u, points, progressive=readings is None)
+            if not np.isfinite(found.objective):
                 raise FitError(_nowhere(starts))
-            reached = coordinates_of(problem, lanes)
-            at = reached[int(np.argmin(objectives))]
+            at = found.best
             error = solver_error(problem, system, at, times, method)
             better = _finer(method, error)
             if better is None:
                 break
             # where the grid was too coarse the starts were led astray: all go again from there
             say(f"a finer solve is needed ({error:.2g} noise deviations): {_name(better)}")
-            method, u = better, reached
+            method, u = better, found.u
         scale = np.asarray(_standing(problem, jnp.asarray(at))[0])
         z = latents_at(problem, at)
     model = Equation(
@@ -140,8 +135,8 @@ def search(
         times=tuple(np.unique(times[_longest(times)]).tolist()), method=method,
     )  # fmt: skip
     return Best(
-        problem, model, at, z, np.isnan(pinned), float(objectives.min()), objectives, scale,
-        error, time.monotonic() - began, tuple(notes),
+        problem, model, at, z, np.isnan(pinned), found.objective, found.objectives, found.agree,
+        scale, error, time.monotonic() - began, tuple(notes),
     )  # fmt: skip
 
 
@@ -250,6 +245,47 @@ def _longest(times: np.ndarray) -> int:
     return int(np.argmax([np.unique(row).size for row in times]))
 
 
+@dataclass(frozen=True)
+class _Found:
+    """The coordinates of every start `(start, record, latent)`, the best `(record, latent)`."""
+
+    u: np.ndarray
+    best: np.ndarray
+    objective: float
+    objectives: np.ndarray
+    agree: int
+
+
+def _descended(problem: Problem, u: np.ndarray, points: np.ndarray, *, progressive: bool) -> _Found:
+    """Every start to its minimum, and the best of them; of records that share nothing each has a
+    best start of its own."""
+    starts, records, _ = u.shape
+    if not problem.shares_nothing:
+        lanes = _descend(problem, u, points, progressive=progressive)
+        objectives = np.asarray(lanes.objective)
+        u = coordinates_of(problem, lanes)
+        lowest = float(objectives.min())
+        agree = int((objectives < lowest + AGREE).sum())
+        return _Found(u, u[int(np.argmin(objectives))], lowest, objectives, agree)
+    apart = problem.apart(starts)
+    every = _descend(
+        apart, u.reshape(-1, 1, u.shape[2]), np.repeat(points, records, axis=0),
+        progressive=progressive,
+    )  # fmt: skip
+    u = coordinates_of(apart, every).reshape(u.shape)
+    reached = np.asarray(every.objective).reshape(starts, records)
+    best = u[reached.argmin(axis=0), np.arange(records)]
+    # the noise's scale is one for all of them again
+    joint = minimise(problem, lanes_at(problem, best[None]))
+    lowest = float(joint.objective[0])
+    behind = reached - np.where(np.isfinite(reached.min(axis=0)), reached.min(axis=0), 0.0)
+    good = np.isfinite(behind)
+    mean = np.where(good, behind, 0.0).sum(axis=1) / np.maximum(good.sum(axis=1), 1)
+    objectives = np.where(good.any(axis=1), lowest + mean, np.inf)
+    agree = int((behind < AGREE).sum(axis=0).mean())
+    return _Found(u, coordinates_of(problem, joint)[0], lowest, objectives, agree)
+
+
 def _descend(problem: Problem, u: np.ndarray, points: np.ndarray, *, progressive: bool) -> Lane:
     """All starts to their minima; those that cannot be solved where they are begin again at
     their own `points`, by growing parts of the records."""
@@ -275,8 +311,8 @@ def _grown(problem: Problem, u: np.ndarray) -> np.ndarray:
     """Fits growing first parts of the records, from which a far start finds its way where the
     whole record would lead it astray."""
     for share in (0.15, 0.4):
-        keep = max(int(share * problem.x.shape[1]), 4)
-        part = problem.x.at[:, keep:].set(jnp.nan)
+        keep = max(int(share * problem.x.shape[-2]), 4)
+        part = problem.x.at[..., keep:, :].set(jnp.nan)
         early = minimise(eqx.tree_at(lambda p: p.x, problem, part), lanes_at(problem, u), most=30)
         good = np.isfinite(np.asarray(early.objective))
         u = np.where(good[:, None, None], coordinates_of(problem, early), u)
@@ -346,8 +382,10 @@ def _linked(problem: Problem, y: np.ndarray) -> np.ndarray:
 @eqx.filter_jit
 def _standing(problem: Problem, u):
     """The noise's scale at these coordinates, and the states of every record."""
+    curve = problem.curve
+    assert isinstance(curve, EquationCurve)
     z = jax.vmap(problem.constrain)(u, problem.pinned)
-    return problem.scale(problem.readings(u)), jax.vmap(problem.curve.states)(z, problem.conditions)
+    return problem.scale(problem.readings(u)), jax.vmap(curve.states)(z, problem.conditions)
 
 
 def _halved(problem: Problem, u: np.ndarray, method: Grid) -> float:

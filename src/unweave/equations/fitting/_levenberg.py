@@ -45,6 +45,9 @@ class Problem(eqx.Module):
     None; `latents`; `is_own`, which of them each record has of its own; `pinned` `(record,
     latent)`, the value of a latent that a record fixes, NaN elsewhere; `floor` `(channel,)`, the
     smallest scale that is believed.
+
+    A problem taken `apart` has a leading axis of lanes in `x`, `conditions` and `pinned`: each
+    lane has a record of its own.
     """
 
     curve: Curve
@@ -55,6 +58,48 @@ class Problem(eqx.Module):
     pinned: Float[Array, "record latent"]
     floor: Float[Array, " channel"]
     is_own: tuple[bool, ...] = eqx.field(static=True)
+
+    @property
+    def shares_nothing(self) -> bool:
+        """Whether there are many records, and every latent that moves is a record's own."""
+        unshared = np.asarray(self.is_own) | ~np.isnan(np.asarray(self.pinned)).any(axis=0)
+        return self.x.shape[0] > 1 and bool(unshared.all())
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether every lane has a record of its own."""
+        return self.x.ndim == 4
+
+    def apart(self, starts: int) -> "Problem":
+        """Every start of every record as a lane `(start x record)` of its own, with its own scale
+        of the noise: for records that share no latent, so that none waits for another."""
+
+        def each(rows: Array) -> Array:
+            return jnp.tile(rows, (starts, *[1] * (rows.ndim - 1)))[:, None]
+
+        return Problem(
+            self.curve, self.noise, self.latents, each(self.x),
+            jax.tree.map(each, self.conditions), each(self.pinned), self.floor,
+            (False,) * self.latents.size,
+        )  # fmt: skip
+
+    def rows(self, lanes: Int[np.ndarray, " lane"]) -> "Problem":
+        """The problem of some lanes."""
+        if not self.is_apart:
+            return self
+        part = jax.tree.map(lambda leaf: leaf[lanes], (self.x, self.conditions, self.pinned))
+        return eqx.tree_at(lambda p: (p.x, p.conditions, p.pinned), self, part)
+
+    def over_lanes(self, function: Callable) -> Callable:
+        """`function(problem, *lane)` for all lanes at once."""
+        if not self.is_apart:
+            return lambda *lanes: jax.vmap(lambda *lane: function(self, *lane))(*lanes)
+
+        def one(part: Any, *lane: Any) -> Any:
+            at = eqx.tree_at(lambda p: (p.x, p.conditions, p.pinned), self, part)
+            return function(at, *lane)
+
+        return lambda *lanes: jax.vmap(one)((self.x, self.conditions, self.pinned), *lanes)
 
     def assemble(
         self, shared: Float[Array, " shared"], own: Float[Array, "record own"]
@@ -178,10 +223,11 @@ def lanes_at(
     n = len(u)
     shared, own = problem.part(np.asarray(u))
     every = np.ones(u.shape, dtype=bool) if free is None else free
+    unpinned = np.isnan(np.asarray(problem.pinned))
     lanes = (
         shared[:, 0],
         own,
-        every & np.isnan(np.asarray(problem.pinned))[None],
+        every & (unpinned if problem.is_apart else unpinned[None]),
         np.full(n, np.inf, u.dtype),
         np.full(n, 1e-2, u.dtype),
         np.zeros(n, np.int32),
@@ -223,7 +269,7 @@ def _round(problem: Problem, state: Lane, rows: np.ndarray, width: int, most: in
     # float64 is a setting of the thread, so each one says it
     with jax.enable_x64(state.shared.dtype == np.float64):
         part = jax.tree.map(lambda leaf: jnp.asarray(leaf[full]), state)
-        return jax.tree.map(np.asarray, _advance(problem, part, jnp.int32(most)))
+        return jax.tree.map(np.asarray, _advance(problem.rows(full), part, jnp.int32(most)))
 
 
 @eqx.filter_jit
@@ -232,7 +278,7 @@ def _advance(problem: Problem, lanes: Lane, most: Int[Array, ""]) -> Lane:
     # a lane of unknown objective first looks where it stands, so that the program holds the
     # solve and its derivatives once
     lanes = eqx.tree_at(lambda lane: lane.objective, lanes, jnp.full_like(lanes.objective, jnp.inf))
-    shapes = jax.eval_shape(jax.vmap(lambda lane: _normal(problem, lane)), lanes)
+    shapes = jax.eval_shape(problem.over_lanes(_normal), lanes)
     system = jax.tree.map(lambda part: jnp.zeros(part.shape, part.dtype), shapes)
 
     def more(carry: tuple[Any, Lane, Array]) -> Array:
@@ -241,7 +287,7 @@ def _advance(problem: Problem, lanes: Lane, most: Int[Array, ""]) -> Lane:
 
     def go(carry: tuple[Any, Lane, Array]) -> tuple[Any, Lane, Array]:
         system, lanes, taken = carry
-        system, lanes = jax.vmap(lambda s, lane: _step(problem, s, lane))(system, lanes)
+        system, lanes = problem.over_lanes(_step)(system, lanes)
         return system, lanes, taken + 1
 
     return jax.lax.while_loop(more, go, (system, lanes, jnp.int32(0)))[1]

@@ -84,8 +84,10 @@ def matched(
         problem.is_own,
     )
     u = coordinates(problem.latents, starts, len(times))
-    lanes = minimise(match, lanes_at(match, u), most=40)
-    u = coordinates_of(match, lanes)
+    match = match.apart(len(starts)) if match.shares_nothing else match
+    every = u.reshape(-1, match.x.shape[-3], u.shape[2])
+    lanes = minimise(match, lanes_at(match, every), most=40)
+    u = coordinates_of(match, lanes).reshape(u.shape)
     begin = np.stack([one.states(t[:1])[0] for one, t in zip(smooth, times, strict=True)])
     return _begin(problem.latents, system, inside(problem.latents, u), begin)
 
