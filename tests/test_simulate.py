@@ -251,7 +251,19 @@ def test_simulate_refuses_in_a_sentence(refused, words, why):
     assert why in refused("simulate", "zoo:logistic", *words)
 
 
+def test_an_equation_is_named_or_given_as_its_text(unweave, tmp_path):
+    (tmp_path / "explodes.txt").write_text(EXPLODES)
+    words = ("--until", 1, "--set", "k=0.8", "--json")
+    named = json.loads(unweave("simulate", "explodes.txt", *words))
+    given = json.loads(unweave("simulate", EXPLODES, *words))
+    assert given["source"] == EXPLODES
+    assert named["readings"] == given["readings"]
+    spring = "x' = v\nv' = -x\nx(0) = 1\nv(0) = 0"
+    assert json.loads(unweave("analyse", spring, "--json"))["figures"] == ["equation-phase.svg"]
+
+
 def test_simulate_refuses_what_is_no_equation(refused, tmp_path):
-    assert "no.ode: the file cannot be read" in refused("simulate", "no.ode")
+    for name in ("no.ode", "no.txt"):
+        assert f"{name}: the file cannot be read" in refused("simulate", name)
     (tmp_path / "bad.ode").write_text("x' = q*x\nx(0) = 1\n")
     assert "bad.ode, line 1" in refused("simulate", "bad.ode")
