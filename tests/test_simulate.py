@@ -9,12 +9,13 @@ from scipy.integrate import solve_ivp
 
 from unweave._course import Course
 from unweave._noise import Gaussian
-from unweave.cli import main
 from unweave.equations._zoo import ZOO, zoo_text
 from unweave.equations.language._text import parse
 from unweave.equations.solving._equation import Equation
 from unweave.equations.solving._solution import course_schema, solution
 from unweave.equations.solving._solve import Adaptive
+
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 EXPLODES = "time in s\nx' = k*x^2\nk in (0.5, 1) 1/s\nx(0) = 1 m\n"
 BALL = "time in s\nx'' = -g\ng in (9, 10)\nx(0) = 1\nx'(0) = 0\n"
@@ -121,36 +122,6 @@ def test_a_schema_has_uneven_times_where_they_are():
     schema = course_schema(system, [0.0, 0.5, 2.0])
     assert schema.times == (0.0, 0.5, 2.0)
     assert (schema.channels, schema.units, schema.time_unit) == (("x",), ("m",), "s")
-
-
-@pytest.fixture(autouse=True)
-def own_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("UNWEAVE_CACHE", "")
-
-
-@pytest.fixture
-def unweave(capsys):
-    """Runs a command that must succeed, and gives what it printed."""
-
-    def run(*words):
-        status = main(list(map(str, words)))
-        printed = capsys.readouterr()
-        assert status == 0, printed.err
-        return printed.out
-
-    return run
-
-
-@pytest.fixture
-def refused(capsys):
-    """Runs a command that must not succeed, and gives its one sentence."""
-
-    def run(*words):
-        assert main(list(map(str, words))) == 2
-        return capsys.readouterr().err.removeprefix("unweave: ").strip()
-
-    return run
 
 
 def test_zoo_lists_and_prints(unweave, refused):
