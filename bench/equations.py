@@ -26,7 +26,8 @@ import jax.numpy as jnp
 import numpy as np
 import problems
 from equations_page import page
-from run import busy_seconds, own_seconds
+from machine import busy_seconds, own_seconds
+from peers import Peers
 
 from unweave import Latents
 from unweave.data import Dataset, Signal, trajectories
@@ -35,7 +36,7 @@ from unweave.equations.solving._choose import HostSystem, grid_path, reference, 
 from unweave.equations.solving._drive import drive
 
 HERE = pathlib.Path(__file__).resolve().parent
-SCRIPT = str(HERE / "peers_equations.py")
+SCRIPT = HERE / "peers_equations.py"
 FIT_PEERS = (
     "SciPy, LSODA, 2-point",
     "SciPy, LSODA, sensitivities",
@@ -49,38 +50,6 @@ COMMAND_PEERS = ("SciPy, LSODA, sensitivities", "SciPy, odeint, sensitivities", 
 VDP_PEERS = ("dopri5", "dopri8", "rk4")
 #: the same data read through a sum, so that no start can be matched to their slopes
 SUMMED = problems.COMPETITION + "observe x1\nobserve total = x1 + x2\n"
-
-
-class Peers:
-    """The peers' process: a name a line, an answer a line."""
-
-    def __init__(self, python: str, folder: pathlib.Path):
-        self.process = subprocess.Popen(
-            [python, SCRIPT, "serve", str(folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        self.versions = self._answer()
-
-    def ask(self, name: str) -> dict:
-        self.process.stdin.write(name + "\n")
-        self.process.stdin.flush()
-        return self._answer()
-
-    def _answer(self) -> dict:
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError("the peers' process ended; run peers_equations.py to see why")
-        return json.loads(line)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.stdin.close()
-        self.process.wait()
 
 
 def say(sentence: str) -> None:
@@ -107,7 +76,7 @@ def fits(options: argparse.Namespace, folder: pathlib.Path) -> dict:
     counts = {"unweave": options.starts, "many": options.many, "one": 1}
     times = {name: [] for name in (*counts, *FIT_PEERS)}
     found: dict[str, dict] = {}
-    with Peers(options.python, folder) as peers:
+    with Peers(options.python, SCRIPT, folder) as peers:
         for name, starts in counts.items():
             best = search(known, data, starts=starts)  # compiles
             found[name] = {
@@ -154,7 +123,7 @@ def commands(options: argparse.Namespace, folder: pathlib.Path) -> dict:
             cache = {"UNWEAVE_CACHE": str(folder / f"cache{i}")}
             times[name].append(whole(arguments, {**os.environ, **cache}))
         for name in COMMAND_PEERS:
-            arguments = [options.python, SCRIPT, "command", name, str(folder), starts]
+            arguments = [options.python, str(SCRIPT), "command", name, str(folder), starts]
             times[name].append(whole(arguments, None))
         say(f"command {i + 1}, s: " + ", ".join(f"{n} {v[-1]:.1f}" for n, v in times.items()))
     return {"times": times, "starts": options.starts}
@@ -224,7 +193,7 @@ def van_der_pol(options: argparse.Namespace, folder: pathlib.Path) -> dict:
     """Seconds and largest error of a batch of paths, in single and double precision."""
     known = np.load(folder / "vdp.npz")
     results = {}
-    with Peers(options.python, folder) as peers:
+    with Peers(options.python, SCRIPT, folder) as peers:
         for dtype in ("float32", "float64"):
             with jax.enable_x64(dtype == "float64"):
                 starts = jnp.asarray(known["starts"], dtype)
@@ -297,6 +266,7 @@ def main() -> None:
     parser.add_argument("--lanes", type=int, default=256, help="starts of the competition")
     parser.add_argument("--out", type=pathlib.Path, default=HERE)
     options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
     results: dict = {
         "date": datetime.date.today().isoformat(),
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python "

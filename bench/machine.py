@@ -1,11 +1,28 @@
 """What this machine can do at most, and what a training step must do at least."""
 
+import os
+import pathlib
 import time
 
 import jax
 import numpy as np
 
 BATCH, LATENTS = 64, 10
+
+
+def busy_seconds() -> float:
+    """Processor seconds that this machine has spent, by any program, since it was started."""
+    try:
+        first = pathlib.Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+    except OSError:
+        return float("nan")
+    ticks = [int(tick) for tick in first]
+    return (ticks[0] + ticks[1] + ticks[2]) / os.sysconf("SC_CLK_TCK")
+
+
+def own_seconds() -> float:
+    """Processor seconds of this process and of those that it has started and seen end."""
+    return sum(os.times()[:4])
 
 
 def product_seconds() -> float:

@@ -22,9 +22,11 @@ import jax
 import machine
 import numpy as np
 import ours
+from peers import Peers
 
 HERE = pathlib.Path(__file__).resolve().parent
 DSPRITES = HERE.parent.parent / "shared" / "data" / "dsprites"
+SCRIPT = HERE / "peers_torch.py"
 SIDES = ("unweave", "plain", "pythae")
 # PyTorch's threads wait for each other actively: where another program takes a core in between,
 # a step of a few milliseconds takes hundreds
@@ -33,37 +35,6 @@ _BUSY = {
     True: (),
     False: ("**The machine was not quiet, which slows PyTorch most: do not quote this.**", ""),
 }
-
-
-class Peers:
-    """The peers' process: a question a line, an answer a line."""
-
-    def __init__(self, python: str, folder: pathlib.Path):
-        self.process = subprocess.Popen(
-            [python, str(HERE / "peers_torch.py"), "serve", str(folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        self.versions = self._answer()
-
-    def seconds(self, name: str) -> float:
-        """Seconds of one step."""
-        self.process.stdin.write(name + "\n")
-        self.process.stdin.flush()
-        answer = self._answer()
-        return answer["seconds"] / answer["steps"]
-
-    def _answer(self) -> dict:
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError("the peers' process ended; run peers_torch.py by hand to see why")
-        return json.loads(line)
-
-    def close(self) -> None:
-        self.process.stdin.close()
-        self.process.wait()
 
 
 def write_data(folder: pathlib.Path, beats: int, images: int) -> str:
@@ -100,8 +71,8 @@ def measure_steps(peers: Peers, folder: pathlib.Path, repetitions: int) -> dict:
         for row, run in passes.items():
             seconds, steps = run()
             found = {"unweave": seconds / steps}
-            found |= {side: peers.seconds(f"{side} {row}") for side in SIDES[1:]}
-            product = {"jax": machine.product_seconds(), "torch": peers.seconds("product")}
+            found |= {side: step_seconds(peers, f"{side} {row}") for side in SIDES[1:]}
+            product = {"jax": machine.product_seconds(), "torch": step_seconds(peers, "product")}
             if repetition < 0:
                 continue  # the first pass compiles and warms up
             said = ", ".join(f"{side} {1e3 * value:.2f}" for side, value in found.items())
@@ -111,6 +82,12 @@ def measure_steps(peers: Peers, folder: pathlib.Path, repetitions: int) -> dict:
             for side, value in product.items():
                 times["product"][side].append(value)
     return times
+
+
+def step_seconds(peers: Peers, name: str) -> float:
+    """Seconds of one step of the other side."""
+    answer = peers.ask(name)
+    return answer["seconds"] / answer["steps"]
 
 
 def measure_command(
@@ -132,7 +109,7 @@ def measure_command(
             arguments = [str(a) for a in (folder, train, validation, epochs, folder / f"{side}{i}")]
             began = time.perf_counter()
             subprocess.run(
-                [python, str(HERE / "peers_torch.py"), "command", side, *arguments],
+                [python, str(SCRIPT), "command", side, *arguments],
                 check=True,
                 capture_output=True,
             )
@@ -140,21 +117,6 @@ def measure_command(
         said = ", ".join(f"{name} {values[-1]:.1f}" for name, values in times.items())
         print(f"command, s: {said}", file=sys.stderr, flush=True)
     return times, counts
-
-
-def busy_seconds() -> float:
-    """Processor seconds that this machine has spent, by any program, since it was started."""
-    try:
-        first = pathlib.Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
-    except OSError:
-        return float("nan")
-    ticks = [int(tick) for tick in first]
-    return (ticks[0] + ticks[1] + ticks[2]) / os.sysconf("SC_CLK_TCK")
-
-
-def own_seconds() -> float:
-    """Processor seconds of this process and of those that it has started and seen end."""
-    return sum(os.times()[:4])
 
 
 def spread(values: list[float], scale: float = 1.0, digits: int = 2) -> str:
@@ -257,15 +219,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         images = write_data(folder, options.beats, options.images)
-        began, busy, own = time.perf_counter(), busy_seconds(), own_seconds()
-        peers = Peers(options.python, folder)
-        times = measure_steps(peers, folder, options.repetitions)
-        bandwidth = machine.copy_bandwidth()
-        peers.close()
+        began, busy, own = time.perf_counter(), machine.busy_seconds(), machine.own_seconds()
+        with Peers(options.python, SCRIPT, folder) as peers:
+            times = measure_steps(peers, folder, options.repetitions)
+            bandwidth = machine.copy_bandwidth()
         command, counts = measure_command(
             options.python, folder, options.command_repetitions, options.epochs
         )
-    others = busy_seconds() - busy - (own_seconds() - own)
+    others = machine.busy_seconds() - busy - (machine.own_seconds() - own)
     others /= (time.perf_counter() - began) * (os.cpu_count() or 1)
     versions = {"jax": jax.__version__, "numpy": np.__version__, **peers.versions}
     results = {

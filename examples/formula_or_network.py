@@ -9,11 +9,20 @@ the same table: whoever does not beat them has learned nothing.
 """
 
 import os
-import re
 from pathlib import Path
 
 import unweave as uw
 
+# as zoo:competition, but that no two courses are of the same species
+COMPETITION = """
+time in day
+x1' = r1*x1*(1 - x1/N1) - a1*x1*x2
+x2' = r2*x2*(1 - x2/N2) - a2*x1*x2
+r1, r2 in (0.4, 1.2) 1/day per record
+N1, N2 in (80, 240) volume per record
+a1, a2 in (0.001, 0.008) 1/(day volume) per record
+x1(0), x2(0) in (2, 20) volume
+"""
 TOY = bool(os.environ.get("UNWEAVE_TOY"))
 SEEDS = 1 if TOY else 3
 
@@ -25,13 +34,10 @@ def network() -> uw.Recipe:
     return uw.beta_vae(latents=10)
 
 
-def formula(name: str) -> uw.Recipe:
-    """An equation of the zoo, whose latents each observation has for itself; the fit says how
-    they are spread over the training observations."""
-    lines = uw.equations.source_text(f"zoo:{name}").splitlines()
-    declares = re.compile(r"[\w(), ]+ in \(")
-    own = [f"{line} per record" if declares.match(line) else line for line in lines]
-    return uw.recipes.equation("\n".join(own), starts=1 if TOY else 4)
+def formula(source: str) -> uw.Recipe:
+    """An equation whose latents each observation has for itself; the fit says how they are spread
+    over the training observations."""
+    return uw.recipes.equation(source, starts=1 if TOY else 4)
 
 
 def told(title: str, card: uw.Card, folder: Path) -> None:
@@ -44,7 +50,7 @@ def told(title: str, card: uw.Card, folder: Path) -> None:
 def heartbeats() -> None:
     """The first card."""
     beats = uw.split_at_random(uw.heartbeats(300), seed=0)
-    recipes = {"the heart's equation": formula("ecg"), "beta-vae": network()}
+    recipes = {"the heart's equation": formula("zoo:ecg"), "beta-vae": network()}
     card = uw.compare(beats, recipes, seeds=SEEDS, name="simulated heartbeats", quiet=True)
     told("heartbeats", card, Path("cards/heartbeats"))
 
@@ -52,7 +58,7 @@ def heartbeats() -> None:
 def species() -> None:
     """The second card."""
     courses = uw.split_at_random(uw.competition_cloud(20 if TOY else 300), seed=0)
-    recipes = {"competition": formula("competition"), "beta-vae": network()}
+    recipes = {"competition": formula(COMPETITION), "beta-vae": network()}
     name = "courses of two competing species"
     card = uw.compare(courses, recipes, seeds=SEEDS, name=name, quiet=True)
     told("competition", card, Path("cards/competition"))

@@ -28,3 +28,48 @@ def real_data() -> pathlib.Path:
     if not DATA.is_dir():
         pytest.skip("the real data folder ../shared/data is not there")
     return DATA
+
+
+@pytest.fixture
+def own_folder(tmp_path, monkeypatch):
+    """Runs where nothing is overwritten, with the tests' own cache of compiled programs."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("UNWEAVE_CACHE", "")
+    monkeypatch.delenv("UNWEAVE_TRACEBACK", raising=False)
+
+
+@pytest.fixture
+def unweave(own_folder, capsys):
+    """Runs a command that must succeed, and gives what it printed."""
+
+    def run(*words):
+        status, printed = _run(words), capsys.readouterr()
+        assert status == 0, printed.err
+        assert not printed.err or "--quiet" not in words
+        return printed.out
+
+    return run
+
+
+@pytest.fixture
+def refused(own_folder, capsys):
+    """Runs a command that must not succeed: exit code 2 and one sentence, without a traceback."""
+
+    def run(*words):
+        status, printed = _run(words), capsys.readouterr()
+        assert status == 2
+        assert printed.out == ""
+        before, marker, sentence = printed.err.partition("unweave: ")
+        assert marker
+        assert not before or before.endswith("\n")
+        assert "unweave: " not in sentence
+        assert "Traceback" not in printed.err
+        return sentence.strip()
+
+    return run
+
+
+def _run(words):
+    from unweave.cli import main  # not before the hook above is there
+
+    return main([str(word) for word in words])

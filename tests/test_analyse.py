@@ -104,6 +104,41 @@ def test_one_dimension(field, known, kinds):
     assert [e.kind for e in found] == kinds
 
 
+@pytest.mark.parametrize(
+    ("field", "known", "kinds"),
+    [
+        (lambda x: jnp.sqrt(x) * (1 - x), [0, 1], ["unstable node", "stable node"]),
+        (lambda x: x**0.5 - x, [0, 1], ["unstable node", "stable node"]),
+        (lambda x: x * (1.2 - x) ** 1.5, [0, 1.2], ["unstable node", "degenerate"]),
+        # the second lies as far from the first as a search for a line looks
+        (lambda x: x * (x - 2e-3), [0, 2e-3], ["stable node", "unstable node"]),
+    ],
+)
+def test_equilibria_at_an_end_of_the_domain_and_beside_another_are_no_line(field, known, kinds):
+    found = equilibria(field, [0], [2], starts=64)
+    np.testing.assert_allclose([e.x[0] for e in found], known, atol=1e-6)
+    assert [e.kind for e in found] == kinds
+
+
+def test_lines_of_equilibria_curved_and_up_to_the_end_of_the_domain():
+    def circle(x):
+        return x * (1 - x @ x)
+
+    def edge(x):
+        return jnp.stack([-x[0] * jnp.sqrt(1 - x[1]), 0 * x[1]])
+
+    found = equilibria(circle, [-2, -2], [2.1, 2.2])
+    lone = [e for e in found if e.kind != "line of equilibria"]
+    assert [e.kind for e in lone] == ["unstable node"]
+    np.testing.assert_allclose(lone[0].x, 0, atol=1e-9)
+    assert len(found) > 4
+    for e in found:
+        assert np.linalg.norm(e.x) == pytest.approx(float(e is not lone[0]), abs=1e-9)
+    found = equilibria(edge, [-1, -1], [1.2, 1.5])
+    assert len(found) >= 3
+    assert {e.kind for e in found} == {"line of equilibria"}
+
+
 def test_lorenz_equilibria_are_the_closed_form():
     found = equilibria(lorenz, [-30, -30, -5], [30, 30, 60])
     c = np.sqrt(8 / 3 * 27)

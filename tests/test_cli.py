@@ -17,50 +17,14 @@ from unweave.cli import main
 from unweave.recipes import RECIPES
 from unweave.run import load_run
 
+pytestmark = pytest.mark.usefixtures("own_folder")
+
 BEATS = ("heartbeats", "--samples", "32")
 SMALL = ("--latents", "2", "--widths", "16", "--epochs", "2", "--quiet")
 FITTED = {
     "recipe", "run", "seed", "n_train", "n_test", "latents", "epochs", "seconds",
     "explained_variance", "log_density", "density_kind", "kl_per_latent", "active_latents",
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def own_folder(tmp_path, monkeypatch):
-    """Runs where nothing is overwritten, with the tests' own cache of compiled programs."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("UNWEAVE_CACHE", "")
-    monkeypatch.delenv("UNWEAVE_TRACEBACK", raising=False)
-
-
-@pytest.fixture
-def unweave(capsys):
-    """Runs a command that must succeed, and gives what it printed."""
-
-    def run(*words):
-        status = main(list(map(str, words)))
-        printed = capsys.readouterr()
-        assert status == 0, printed.err
-        return printed.out
-
-    return run
-
-
-@pytest.fixture
-def refused(capsys):
-    """Runs a command that must not succeed: exit code 2 and one line, without a traceback."""
-
-    def run(*words):
-        status = main(list(map(str, words)))
-        printed = capsys.readouterr()
-        assert status == 2
-        assert printed.out == ""
-        *progress, sentence = printed.err.splitlines()
-        assert sentence.startswith("unweave: ")
-        assert not [line for line in progress if "Traceback" in line or "unweave: " in line]
-        return sentence.removeprefix("unweave: ")
-
-    return run
 
 
 @pytest.fixture(scope="module")

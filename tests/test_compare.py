@@ -29,7 +29,6 @@ from unweave.card._subsets import SHARES, check_apart, is_within, shares_of, sub
 from unweave.card._trial import Trial
 from unweave.card._verdict import verdict
 from unweave.card._write import as_csv
-from unweave.cli import main
 from unweave.cli._compare import read_recipes
 from unweave.data import Signal, dataset, series, split_at_random, split_none, split_within
 from unweave.networks import fit_autoregression, fit_mean
@@ -671,31 +670,14 @@ def test_words_that_are_no_recipe_are_refused(words, sentence):
         read_recipes(words)
 
 
-@pytest.fixture
-def unweave(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("UNWEAVE_CACHE", "")
-    monkeypatch.delenv("UNWEAVE_TRACEBACK", raising=False)
-
-    def run(*words):
-        return main(list(words)), capsys.readouterr()
-
-    return run
-
-
-def test_the_command_line_compares(unweave, tmp_path):
+def test_the_command_line_compares(unweave, refused, tmp_path):
     np.save(tmp_path / "rows.npy", beats(40).observations[..., 0])
     words = ("compare", "rows.npy", "pca:latents=2", "--seeds", "1", "--kind", "rows")
-    status, printed = unweave(*words, "--json")
-    assert (status, printed.err) == (0, "")
-    result = json.loads(printed.out)
+    result = json.loads(unweave(*words, "--json"))
     assert result["names"] == ["pca:latents=2", "mean", "autoregression"]
     assert result["output"] == "runs/compare-rows"
     assert (tmp_path / result["page"]).read_text().startswith("<!DOCTYPE html>")
-    status, printed = unweave(*words, "--quiet")
-    assert (status, printed.err) == (0, "")
-    assert "pca:latents=2" in printed.out
-    assert "card: runs/compare-rows/card.html" in printed.out
-    status, printed = unweave("compare", "rows.npy", "ppca")
-    assert status == 2
-    assert printed.err.startswith("unweave: 'ppca' is no recipe")
+    text = unweave(*words, "--quiet")
+    assert "pca:latents=2" in text
+    assert "card: runs/compare-rows/card.html" in text
+    assert refused("compare", "rows.npy", "ppca").startswith("'ppca' is no recipe")

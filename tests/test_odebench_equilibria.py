@@ -162,9 +162,9 @@ def test_equilibria_and_their_stability_are_those_of_the_oracle(real_data, numbe
     assert (len(found) == 0) == (number in NONE)
 
 
-@pytest.mark.xfail(reason="counts as a line, and its neighbour as a point of it", strict=True)
 def test_an_equilibrium_at_the_end_of_the_domain_is_a_point(real_data):
-    compared(real_data, ENDS, 0.0, 1.0)
+    found = compared(real_data, ENDS, 0.0, 1.0)
+    assert [e.kind for e in found] == ["stable node", "unstable node", "stable node"]
 
 
 def test_a_line_of_equilibria_is_told_and_its_stability_changes_along_it(real_data):

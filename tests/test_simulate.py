@@ -9,12 +9,13 @@ from scipy.integrate import solve_ivp
 
 from unweave._course import Course
 from unweave._noise import Gaussian
-from unweave.cli import main
 from unweave.equations._zoo import ZOO, zoo_text
 from unweave.equations.language._text import parse
 from unweave.equations.solving._equation import Equation
 from unweave.equations.solving._solution import course_schema, solution
 from unweave.equations.solving._solve import Adaptive
+
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 EXPLODES = "time in s\nx' = k*x^2\nk in (0.5, 1) 1/s\nx(0) = 1 m\n"
 BALL = "time in s\nx'' = -g\ng in (9, 10)\nx(0) = 1\nx'(0) = 0\n"
@@ -123,36 +124,6 @@ def test_a_schema_has_uneven_times_where_they_are():
     assert (schema.channels, schema.units, schema.time_unit) == (("x",), ("m",), "s")
 
 
-@pytest.fixture(autouse=True)
-def own_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("UNWEAVE_CACHE", "")
-
-
-@pytest.fixture
-def unweave(capsys):
-    """Runs a command that must succeed, and gives what it printed."""
-
-    def run(*words):
-        status = main(list(map(str, words)))
-        printed = capsys.readouterr()
-        assert status == 0, printed.err
-        return printed.out
-
-    return run
-
-
-@pytest.fixture
-def refused(capsys):
-    """Runs a command that must not succeed, and gives its one sentence."""
-
-    def run(*words):
-        assert main(list(map(str, words))) == 2
-        return capsys.readouterr().err.removeprefix("unweave: ").strip()
-
-    return run
-
-
 def test_zoo_lists_and_prints(unweave, refused):
     text = unweave("zoo")
     for name, entry in ZOO.items():
@@ -251,7 +222,19 @@ def test_simulate_refuses_in_a_sentence(refused, words, why):
     assert why in refused("simulate", "zoo:logistic", *words)
 
 
+def test_an_equation_is_named_or_given_as_its_text(unweave, tmp_path):
+    (tmp_path / "explodes.txt").write_text(EXPLODES)
+    words = ("--until", 1, "--set", "k=0.8", "--json")
+    named = json.loads(unweave("simulate", "explodes.txt", *words))
+    given = json.loads(unweave("simulate", EXPLODES, *words))
+    assert given["source"] == EXPLODES
+    assert named["readings"] == given["readings"]
+    spring = "x' = v\nv' = -x\nx(0) = 1\nv(0) = 0"
+    assert json.loads(unweave("analyse", spring, "--json"))["figures"] == ["equation-phase.svg"]
+
+
 def test_simulate_refuses_what_is_no_equation(refused, tmp_path):
-    assert "no.ode: the file cannot be read" in refused("simulate", "no.ode")
+    for name in ("no.ode", "no.txt"):
+        assert f"{name}: the file cannot be read" in refused("simulate", name)
     (tmp_path / "bad.ode").write_text("x' = q*x\nx(0) = 1\n")
     assert "bad.ode, line 1" in refused("simulate", "bad.ode")

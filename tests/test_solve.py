@@ -2,6 +2,7 @@
 
 import itertools
 
+import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -19,12 +20,14 @@ from unweave._tensors import ModelFileError, read_tensors, write_tensors
 from unweave.equations import Adaptive, Equation, Grid, equation, parse, system, zoo_model, zoo_text
 from unweave.equations.solving._choose import AGREES
 from unweave.equations.solving._drive import drive
+from unweave.equations.solving._explicit import _ROUND, _At, _quartic, _slopes
 from unweave.equations.solving._segments import MOST
 
 VAN_DER_POL = "x' = y\ny' = mu*(1 - x^2)*y - x\nmu in (0.1, 5)\nx(0), y(0) in (-3, 3)"
 FORCED = "x' = -x^2 + sin(3*t)*x + k*cos(x)\nk in (0, 2)\nx(0) in (0.5, 2)"
 DRIVEN = "x' = -k*x^2 + u*cos(x) + sin(t)\nk in (0.1, 2)\nx(0) in (0, 2)\ninput u(t) "
 LOGISTIC = "x' = r*x*(1 - x)\nr in (0.1, 5)\nx(0) in (0.01, 1)"
+OSCILLATOR = "x' = w*y\ny' = -w*x\nw in (0.1, 100)\nx(0) = 1\ny(0) = 0"
 FAST = "x' = -k*(x - cos(t)) \nk in (100, 10000)\nx(0) in (0, 2)"
 EXPLODES = "x' = k*x^2\nk in (0.01, 1)\nx(0) = 1"
 BALL = """
@@ -133,6 +136,62 @@ def test_the_closed_form_of_logistic_growth(method):
     times = np.linspace(0, 4, 9)
     path = states(model(LOGISTIC, times, method), (1.7, 0.05))[:, 0]
     np.testing.assert_allclose(path, 1 / (1 + 19 * np.exp(-1.7 * times)), rtol=2e-6)
+
+
+def test_courses_of_few_steps_and_of_many_in_one_batch():
+    times, w = np.linspace(0, 10, 50), np.array([0.5, 3.0, 20.0])
+    made = model(OSCILLATOR, times, TIGHT)
+
+    def numbers(w):
+        return made.states(w[None])[:, 0]
+
+    with jax.enable_x64(True):
+        path, forward, backward = (
+            jax.jit(jax.vmap(f))(jnp.asarray(w))
+            for f in (numbers, jax.jacfwd(numbers), jax.jacrev(numbers))
+        )
+    np.testing.assert_allclose(path, np.cos(w[:, None] * times), atol=2e-6)
+    for slope in (forward, backward):
+        np.testing.assert_allclose(slope, -times * np.sin(w[:, None] * times), atol=2e-5)
+
+
+def test_a_course_that_is_given_up_is_known_as_far_as_it_came():
+    times = np.linspace(0, 10, 101)
+    whole, part = (
+        states(model(OSCILLATOR, times, Adaptive(most_steps=most)), (60.0,))
+        for most in (16_384, 2 * _ROUND)
+    )
+    known = np.isfinite(part).all(axis=1)
+    assert 1 < known.sum() < 101
+    assert not known[known.sum() :].any()
+    np.testing.assert_array_equal(part[known], whole[known])
+
+
+def test_derivatives_by_the_times_are_the_rates():
+    times, w = np.array([0.3, 0.5, 1.1, 2.0]), 3.0
+    made = model(OSCILLATOR, times, TIGHT)
+    with jax.enable_x64(True):
+        slope = jax.jacfwd(lambda t: made.states(jnp.asarray([w]), t)[:, 0])(jnp.asarray(times))
+    sine = w * np.sin(w * (times - times[0]))
+    # a later start is a delay of all that follows
+    expected = np.diag(-sine) + sine[:, None] * np.eye(4)[0]
+    np.testing.assert_allclose(slope, expected, atol=1e-6)
+
+
+def test_the_curve_between_two_steps_is_that_of_tsitouras():
+    z, h, x = jnp.asarray([1.3]), 0.4, jnp.asarray([0.2])
+    made = parse("x' = -x^2 + k*cos(3*t)\nk in (0, 2)\nx(0) = 1")
+
+    def rates(t, x):
+        return made.rates(t, x, z, jnp.zeros(0))
+
+    with jax.enable_x64(True):
+        z, x, t, h = (jnp.asarray(a, jnp.float64) for a in (z, x, 0.7, h))
+        k = _slopes(rates, _At(t, x, rates(t, x), h, h), h)
+        peer = diffrax.Tsit5.interpolation_cls(t0=t, t1=t + h, y0=x, y1=x, k=h * jnp.stack(k))
+        for share in (0.0, 0.1, 0.5, 0.8, 1.0):
+            ours = jnp.polyval(_quartic(x, h, k)[::-1], share)
+            np.testing.assert_allclose(ours, peer.evaluate(t + share * h), rtol=1e-13)
 
 
 def test_the_closed_form_of_a_fast_decay_onto_a_slow_course():
@@ -300,6 +359,9 @@ def test_single_precision_is_kept():
         y = model(LOGISTIC, times, method).curve(jnp.asarray(z, jnp.float32))
         assert y.dtype == jnp.float32
         np.testing.assert_allclose(y[:, 0], exact, rtol=1e-4)
+    late = jnp.asarray(times + 2000, jnp.float32)
+    path = model(LOGISTIC, times, Adaptive()).curve(jnp.asarray(z, jnp.float32), late)
+    np.testing.assert_allclose(path[:, 0], exact, rtol=1e-3)
     ball = model(BOUNCES, times[:4], Adaptive()).curve(jnp.asarray([9.81, 0.8], jnp.float32))
     np.testing.assert_allclose(ball[:, 0], fall(9.81, 0.8, times[:4])[0], atol=1e-4)
 

@@ -18,7 +18,6 @@ from unweave._course import Course
 from unweave._latents import Latents
 from unweave._model import AbstractDecoder, AbstractDensity, AbstractEncoder
 from unweave._schema import Schema
-from unweave.cli import main
 from unweave.data import (
     COMPETITION_FACTORS,
     DataError,
@@ -458,9 +457,9 @@ REAL = {
 }  # fmt: skip
 
 
-def looked(capsys, *words):
-    assert main(["look", *map(str, words), "--json"]) == 0
-    return json.loads(capsys.readouterr().out)
+@pytest.fixture
+def looked(unweave):
+    return lambda *words: json.loads(unweave("look", *words, "--json"))
 
 
 def test_every_real_file_is_in_the_table(real_data):
@@ -473,24 +472,21 @@ def test_every_real_file_is_in_the_table(real_data):
 
 
 @pytest.mark.parametrize("name", REAL)
-def test_real_recordings_are_read_by_the_command_line(name, real_data, capsys, monkeypatch):
-    monkeypatch.setenv("UNWEAVE_CACHE", "")
+def test_real_recordings_are_read_by_the_command_line(name, real_data, looked):
     options, n, shape = REAL[name]
-    result = looked(capsys, real_data / name, *options.split())
+    result = looked(real_data / name, *options.split())
     assert (result["kind"], result["n"]) == ("trajectories", n)
     assert shape is None or result["shape"] == shape
     assert result["split"].startswith("Within" if n < 5 else "At random")
     assert result["n_test"] == (n if n < 5 else round(0.2 * n))
 
 
-def test_the_splits_of_the_command_line(real_data, capsys, monkeypatch):
-    monkeypatch.setenv("UNWEAVE_CACHE", "")
+def test_the_splits_of_the_command_line(real_data, looked, refused):
     path = real_data / "populations/gause1932_yeast_competition.csv"
     words = (path, "--by", "experiment,treatment", "--time", "time_h", "--columns", "volume")
-    assert looked(capsys, *words, "--split", "within")["n_train"] == 12
-    assert looked(capsys, *words, "--split", "none")["split"].startswith("Nothing was held out")
-    assert main(["look", str(path), "--time", "time_h"]) == 2
-    assert "use --by experiment,treatment" in capsys.readouterr().err
+    assert looked(*words, "--split", "within")["n_train"] == 12
+    assert looked(*words, "--split", "none")["split"].startswith("Nothing was held out")
+    assert "use --by experiment,treatment" in refused("look", path, "--time", "time_h")
 
 
 def test_gauses_table_agrees_with_the_csv_module(real_data):

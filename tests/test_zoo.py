@@ -14,7 +14,14 @@ from scipy.special import ellipk
 from conftest import ROOT
 from unweave import plots
 from unweave._check import check_model
-from unweave.data import FACTORS, Signal, beat_shapes, split_none, trajectories
+from unweave.data import (
+    FACTORS,
+    Signal,
+    beat_shapes,
+    hare_lynx,
+    split_none,
+    trajectories,
+)
 from unweave.equations._zoo import ZOO, zoo_model, zoo_text
 from unweave.equations.behaviour._lyapunov import lyapunov_spectrum
 from unweave.equations.language._text import parse
@@ -335,3 +342,12 @@ def test_the_page_is_the_one_that_its_script_writes():
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
     assert script.page() == script.PAGE.read_text(encoding="utf-8")
+
+
+def test_hares_and_lynxes_lie_inside_the_ranges(tmp_path):
+    run = fit(recipe("zoo:lotka-volterra", starts=4), split_none(trajectories([hare_lynx()])),
+              out=tmp_path / "run", quiet=True)  # fmt: skip
+    rows = run.result["equation"]["latents"]
+    assert [row["status"] for row in rows] == ["determined"] * 6
+    # 4 thousand lynxes were counted in 1900
+    assert rows[-1]["low"] < 4 < rows[-1]["high"]

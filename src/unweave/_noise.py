@@ -154,7 +154,33 @@ class AbstractScaledNoise(AbstractLibraryNoise):
         return jnp.broadcast_to(scale, eta.shape) if isinstance(self.log_scale, tuple) else scale
 
 
-class Gaussian(AbstractScaledNoise, AbstractCurveNoise):
+class AbstractNormalNoise(AbstractScaledNoise, AbstractCurveNoise):
+    r"""Normal about $\eta$ once linked: $\mathrm{link}(x) \sim \mathcal{N}(\eta, \sigma^2)$."""
+
+    def residual(
+        self, x: Float[Array, "*shape"], eta: Float[Array, "*shape"], scale: Float[Array, "..."]
+    ) -> Float[Array, "*shape"]:
+        r"""$(\mathrm{link}(x) - \eta) / \sigma$."""
+        return (self.link(x) - eta) / _spread_over(scale, x)
+
+    def information(
+        self, eta: Float[Array, "*shape"], scale: Float[Array, "..."]
+    ) -> Float[Array, "*shape"]:
+        r"""$1 / \sigma^2$."""
+        return jnp.broadcast_to(_spread_over(scale, eta) ** -2, eta.shape)
+
+    def best_scale(
+        self, x: Float[Array, "*row channel"], eta: Float[Array, "*row channel"]
+    ) -> Float[Array, " channel"]:
+        """The root mean square of the residuals of the linked values."""
+        return jnp.sqrt(_observed_mean((self.link(x) - eta) ** 2))
+
+    def with_scale(self, scale: tuple[float, ...]) -> AbstractCurveNoise:
+        """The same noise with these standard deviations of the linked values."""
+        return type(self).fixed(scale)
+
+
+class Gaussian(AbstractNormalNoise):
     r"""$x \sim \mathcal{N}(\eta, \sigma^2)$; `Gaussian.fixed(0.1)` or `Gaussian.learned()`."""
 
     is_discrete: ClassVar[bool] = False
@@ -167,30 +193,8 @@ class Gaussian(AbstractScaledNoise, AbstractCurveNoise):
         """Normal about `eta`."""
         return dist.Normal(eta, self._scale_like(eta))
 
-    def residual(
-        self, x: Float[Array, "*shape"], eta: Float[Array, "*shape"], scale: Float[Array, "..."]
-    ) -> Float[Array, "*shape"]:
-        r"""$(x - \eta) / \sigma$."""
-        return (x - eta) / _spread_over(scale, x)
 
-    def information(
-        self, eta: Float[Array, "*shape"], scale: Float[Array, "..."]
-    ) -> Float[Array, "*shape"]:
-        r"""$1 / \sigma^2$."""
-        return jnp.broadcast_to(_spread_over(scale, eta) ** -2, eta.shape)
-
-    def best_scale(
-        self, x: Float[Array, "*row channel"], eta: Float[Array, "*row channel"]
-    ) -> Float[Array, " channel"]:
-        """The root mean square of the residuals."""
-        return jnp.sqrt(_observed_mean((x - eta) ** 2))
-
-    def with_scale(self, scale: tuple[float, ...]) -> "Gaussian":
-        """Gaussian noise with these standard deviations."""
-        return Gaussian.fixed(scale)
-
-
-class LogNormal(AbstractScaledNoise, AbstractCurveNoise):
+class LogNormal(AbstractNormalNoise):
     r"""$\log x \sim \mathcal{N}(\eta, \sigma^2)$: errors in proportion, $e^\eta$ the median."""
 
     is_discrete: ClassVar[bool] = False
@@ -202,28 +206,6 @@ class LogNormal(AbstractScaledNoise, AbstractCurveNoise):
     def distribution(self, eta: Float[Array, "*shape"]) -> dist.Distribution:
         """Log-normal with median exp(`eta`)."""
         return dist.LogNormal(eta, self._scale_like(eta))
-
-    def residual(
-        self, x: Float[Array, "*shape"], eta: Float[Array, "*shape"], scale: Float[Array, "..."]
-    ) -> Float[Array, "*shape"]:
-        r"""$(\log x - \eta) / \sigma$."""
-        return (_log(x) - eta) / _spread_over(scale, x)
-
-    def information(
-        self, eta: Float[Array, "*shape"], scale: Float[Array, "..."]
-    ) -> Float[Array, "*shape"]:
-        r"""$1 / \sigma^2$."""
-        return jnp.broadcast_to(_spread_over(scale, eta) ** -2, eta.shape)
-
-    def best_scale(
-        self, x: Float[Array, "*row channel"], eta: Float[Array, "*row channel"]
-    ) -> Float[Array, " channel"]:
-        """The root mean square of the residuals of the logarithms."""
-        return jnp.sqrt(_observed_mean((_log(x) - eta) ** 2))
-
-    def with_scale(self, scale: tuple[float, ...]) -> "LogNormal":
-        """Log-normal noise with these standard deviations of the logarithm."""
-        return LogNormal.fixed(scale)
 
 
 class Laplace(AbstractScaledNoise):

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from os.path import isdir
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def _subject(options: argparse.Namespace):
     """The system, its latents, draws of them where it was fitted, a length of time, a folder."""
     from ..equations import Equation, centre_of, draws_of, find_equation
 
-    if Path(options.source).is_dir():
+    if isdir(options.source):
         fitted = load_run(options.source)
         model = find_equation(fitted.model)
         if not isinstance(model, Equation):
@@ -127,13 +128,15 @@ def _interval(ends: str, word: str) -> tuple[float, float]:
 
 
 def _figure_path(options: argparse.Namespace, folder: Path | None) -> Path:
+    from ..equations import source_name
+
     if options.output is not None:
         path = Path(options.output)
         check_free(path, force=options.force)
         return path
     if folder is not None:
         return folder / "phase.svg"
-    return Path(Path(options.source.replace(":", "-")).stem + "-phase.svg")
+    return Path(Path(source_name(options.source).replace(":", "-")).stem + "-phase.svg")
 
 
 def _figures(found, system, options: argparse.Namespace) -> dict[str, Any]:
@@ -159,6 +162,7 @@ def _written(
     figures: dict[str, Any], output: Path, found, system, options: argparse.Namespace
 ) -> dict[str, Any]:
     from .. import plots
+    from ..equations import source_name
 
     written: dict[str, Any] = {"figures": []}
     for place, figure in enumerate(figures.values()):
@@ -174,8 +178,9 @@ def _written(
             for e in found.equilibria
         ]  # fmt: skip
         written["article"] = str(write_analysis(
-            Path(options.latex), title=f"Analysis of {options.source}", latex=system.latex(),
-            text=system.pretty(), equilibria=rows, figures=figures, sentences=found.sentences,
+            Path(options.latex), title=f"Analysis of {source_name(options.source)}",
+            latex=system.latex(), text=system.pretty(), equilibria=rows, figures=figures,
+            sentences=found.sentences,
         ))  # fmt: skip
     return written
 

@@ -286,7 +286,9 @@ def _simulate_parser(verbs) -> None:
         verbs, "simulate", "solve an equation, at latents that are chosen or drawn",
         usage="unweave simulate FILE.ode|zoo:NAME [options]",
     )  # fmt: skip
-    parser.add_argument("source", metavar="SOURCE", help="a file with an equation, or zoo:NAME")
+    parser.add_argument(
+        "source", metavar="SOURCE", help="a file with an equation, zoo:NAME, or its text"
+    )
     parser.add_argument("--until", type=float, help="the last time (10, or the zoo's own)")
     parser.add_argument("--samples", type=int, help="how many times (201, or the zoo's own)")
     parser.add_argument("--set", nargs="+", action="extend", metavar="NAME=VALUE",

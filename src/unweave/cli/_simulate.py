@@ -60,12 +60,10 @@ def simulate_verb(options: argparse.Namespace) -> Result:
 
 
 def read_system(source: str) -> "TextSystem":
-    from ..equations._zoo import zoo_text
-    from ..equations.language._text import parse, read_equation
+    """The equation that is named on the command line."""
+    from ..equations import parse, source_text
 
-    if source.startswith(_ZOO):
-        return parse(zoo_text(source.removeprefix(_ZOO)))
-    return read_equation(source)
+    return parse(source_text(source))
 
 
 def _points(latents: Latents, options: argparse.Namespace) -> np.ndarray:

@@ -56,7 +56,7 @@ from .solving._solution import solution as solution
 from .solving._solve import AbstractMethod as AbstractMethod
 from .solving._solve import Adaptive as Adaptive
 from .solving._solve import Grid as Grid
-from ._source import source_text as source_text
+from ._source import source_name as source_name, source_text as source_text
 from .stochastic._equation import stochastic_equation as stochastic_equation
 from .stochastic._equation import StochasticEquation as StochasticEquation
 from .stochastic._equation import StochasticSimulator as StochasticSimulator

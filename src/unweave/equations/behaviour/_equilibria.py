@@ -24,6 +24,9 @@ _SCALED_RESIDUAL = 1e-9
 _SCALED_STEP = 1e-5
 _MERGE = 1e-6
 _INSIDE = 1e-7
+# the distance of a second search, and the singular value that is none, of scaled rates
+_ASIDE = 1e-3
+_SINGULAR = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +35,8 @@ class Candidates:
 
     All but `x` and `jacobian` are in box widths: `residual`, the rates over their typical
     sizes; `step`, the last step; `slack`, how far a second search, begun a little way along the
-    flattest direction, moved back: 1 at a lone equilibrium, 0 along a line of them. `rate` is
-    the typical norm of the Jacobian in the box.
+    flattest direction, moved back: 1 at a lone equilibrium, 0 along a line of them, along which
+    the Jacobian is singular. `rate` is the typical norm of the Jacobian in the box.
     """
 
     x: np.ndarray
@@ -133,13 +136,14 @@ def search(
         total = jnp.abs(scaled(y)).max()
         return jnp.where(jnp.isfinite(total), total, jnp.inf)
 
-    def direction(y: Array) -> tuple[Array, Array]:
+    def direction(y: Array) -> tuple[Array, Array, Array]:
+        """The step; the direction in which the rates change least, and how much they do."""
         f, rows = scaled(y), jax.jacfwd(scaled)(y)
         u, s, vt = jnp.linalg.svd(jnp.where(jnp.isfinite(rows), rows, 0.0))
         damping = jnp.minimum((f @ f) ** 2, 1e-2 * s[0] ** 2)
         heard = s > 1e-13 * s[0]
         gain = jnp.where(heard, s / jnp.where(heard, s**2 + damping, 1.0), 0.0)
-        return -vt.T @ (gain * (u.T @ f)), vt[-1]
+        return -vt.T @ (gain * (u.T @ f)), vt[-1], s[-1]
 
     shares = 0.5 ** jnp.arange(9.0)
 
@@ -155,12 +159,22 @@ def search(
     def descend(y: Array, count: int) -> tuple[Array, Array]:
         return jax.lax.scan(step, (y, jnp.asarray(jnp.inf)), None, length=count)[0]
 
+    def slack(y: Array) -> Array:
+        _, flattest, least = direction(y)
+        there = y + _ASIDE * flattest
+        # past an end of the rates' domain no search moves: then on the other side
+        there = jnp.where(jnp.isfinite(size(there)), there, y - _ASIDE * flattest)
+        back, _ = descend(there, 8)
+        moved = jnp.abs(1 - jnp.linalg.norm(back - y) / _ASIDE)
+        # where the Jacobian is regular the equilibrium is alone (inverse function theorem), though
+        # the search may have found a neighbour; and no search that ended nowhere tells of a line
+        on_line = (least < _SINGULAR) & jnp.isfinite(size(back))
+        return jnp.where(on_line, moved, 1.0)
+
     def one(start: Array) -> tuple[Array, ...]:
         y, last = descend((start - low) / width, steps)
-        back, _ = descend(y + 1e-3 * direction(y)[1], 8)
-        slack = 1 - jnp.linalg.norm(back - y) / 1e-3
         x = low + y * width
-        return x, jax.jacfwd(field)(x), size(y), last, jnp.abs(slack)
+        return x, jax.jacfwd(field)(x), size(y), last, slack(y)
 
     def radius(x: Array) -> Array:
         scaled_jacobian = jax.jacfwd(scaled)((x - low) / width) * (typical / width)[:, None]

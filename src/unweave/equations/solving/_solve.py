@@ -3,7 +3,7 @@ r"""From latents to the state at the times of an observation.
 Two ways, chosen for an equation by `suited` and never inside a compiled program: `Grid`, the
 classical Runge–Kutta method on the observation's own times, each interval in equal steps, which
 costs the same whatever the latents are; and `Adaptive`, whose steps follow the error, explicit
-(Tsitouras 2011) or, for a stiff equation, implicit (Kværnø 2004), both of diffrax.
+(Tsitouras 2011) or, for a stiff equation, implicit (Kværnø 2004, of diffrax).
 """
 
 import abc
@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 from .._system import AbstractSystem
 from ..language._text import TextSystem
 from ._drive import Drive
+from ._explicit import explicit_path
 from ._segments import path_with_events, vector_field
 
 
@@ -67,7 +68,8 @@ class Grid(AbstractMethod):
 class Adaptive(AbstractMethod):
     """Steps chosen by their error, with tolerances relative to the state and absolute.
 
-    In float32 the tolerances are no smaller than 1e-5 and 1e-7, below which rounding rules.
+    In float32 the tolerances are no smaller than 1e-5 and 1e-7, below which rounding rules. A
+    course is given up after `most_steps`, which explicit steps round up to whole rounds.
     """
 
     stiff: bool = eqx.field(static=True, default=False)
@@ -82,8 +84,7 @@ class Adaptive(AbstractMethod):
         z: Float[Array, " latent"],
         u: Drive,
     ) -> Float[Array, "time state"]:
-        """diffrax with automatic steps, differentiable forward and backward (with events
-        forward alone)."""
+        """Differentiable forward and backward, with events forward alone."""
         events = system.events if isinstance(system, TextSystem) else ()
         if events:
             return path_with_events(
@@ -96,7 +97,15 @@ class Adaptive(AbstractMethod):
                 u,
                 self.most_steps,
             )
-        return self.solution(system, times, z, u)[0]
+        if self.stiff:
+            return self._implicit_path(system, times, z, u)
+        return explicit_path(
+            lambda t, x: system.rates(t, x, z, u(t)),
+            times,
+            system.start(z),
+            *self._tolerances(times),
+            self.most_steps,
+        )
 
     def _solver(self, times: Float[Array, " time"]) -> diffrax.AbstractSolver:
         if not self.stiff:
@@ -106,21 +115,22 @@ class Adaptive(AbstractMethod):
             return diffrax.Kvaerno5(root_finder=optx.Newton(1e-4, 1e-5))
         return diffrax.Kvaerno5()
 
-    def _control(self, times: Float[Array, " time"]) -> diffrax.PIDController:
-        single = times.dtype == jnp.float32
-        return diffrax.PIDController(
-            rtol=max(self.relative, 1e-5) if single else self.relative,
-            atol=max(self.absolute, 1e-7) if single else self.absolute,
-        )
+    def _tolerances(self, times: Float[Array, " time"]) -> tuple[float, float]:
+        if times.dtype == jnp.float32:
+            return max(self.relative, 1e-5), max(self.absolute, 1e-7)
+        return self.relative, self.absolute
 
-    def solution(
+    def _control(self, times: Float[Array, " time"]) -> diffrax.PIDController:
+        relative, absolute = self._tolerances(times)
+        return diffrax.PIDController(rtol=relative, atol=absolute)
+
+    def _implicit_path(
         self,
         system: AbstractSystem,
         times: Float[Array, " time"],
         z: Float[Array, " latent"],
         u: Drive,
-    ) -> tuple[Float[Array, "time state"], diffrax.RESULTS]:
-        """The path, and whether the solver arrived."""
+    ) -> Float[Array, "time state"]:
         solved = diffrax.diffeqsolve(
             diffrax.ODETerm(vector_field(system)),
             self._solver(times),
@@ -137,7 +147,7 @@ class Adaptive(AbstractMethod):
             throw=False,
         )
         assert solved.ys is not None
-        return solved.ys, solved.result
+        return solved.ys
 
 
 def refined(times: Float[Array, " time"], substeps: int) -> Float[Array, " fine"]:
