@@ -2,7 +2,7 @@ r"""Levenberg–Marquardt from one start, inside compiled programs.
 
 Each step solves $(J^\top J + \lambda\,\mathrm{diag}\,J^\top J)\,\delta = -J^\top r$ and is taken
 where it lowers $\tfrac12 |r|^2$ (Levenberg 1944; Marquardt 1963). Residual and Jacobian come from
-one linearisation in forward mode: an observation has many entries, and a model few latents.
+one pass in forward mode: an observation has many entries, and a model few latents.
 """
 
 from collections.abc import Callable
@@ -34,8 +34,10 @@ def least_squares(
     reached where a step changes point and cost by less than `tolerance`, relative to them."""
 
     def look(u: Array) -> tuple[Array, Array, Array]:
-        r, push = jax.linearize(residual, u)
-        jacobian = jax.vmap(push)(jnp.eye(u.size, dtype=u.dtype))
+        def along(direction: Array) -> tuple[Array, Array]:
+            return jax.jvp(residual, (u,), (direction,))
+
+        r, jacobian = jax.vmap(along, out_axes=(None, 0))(jnp.eye(u.size, dtype=u.dtype))
         cost = 0.5 * (r @ r)
         return jnp.where(jnp.isfinite(cost), cost, jnp.inf), jacobian @ r, jacobian @ jacobian.T
 

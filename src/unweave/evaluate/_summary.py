@@ -50,12 +50,13 @@ NOTHING = Summary(None, None, None, None, None)
 def summarise(model: eqx.Module, data: Dataset) -> Summary:
     """The `Summary` of `model` on `data`, each measure where the model can be asked for it."""
     x, conditions = real(data.observations), data.conditions
-    explained = reconstruction_score(model, data)
+    encoded = many(model.encode, x, conditions) if isinstance(model, AbstractEncoder) else None
+    explained = _score(model, data, encoded)
     log_density = kind = kl = active = None
     # the measure is one of standard scores: an equation's latents have units of their own
     standard = not isinstance(model, AbstractDecoder) or model.latents.are_standard
-    if isinstance(model, AbstractEncoder) and standard:
-        active = tuple((many(model.encode, x, conditions).var(0) > _ACTIVE).tolist())
+    if encoded is not None and standard:
+        active = tuple((encoded.var(0) > _ACTIVE).tolist())
     if isinstance(model, AbstractPosterior):
         kl = tuple(many(_Divergence(model), x, conditions).mean(0).tolist())
     if isinstance(model, AbstractDensity):
@@ -75,12 +76,18 @@ class _Divergence(eqx.Module):
 
 def reconstruction_score(model: eqx.Module, data: Dataset) -> float | None:
     """The explained variance of `data` by `model`; None if it cannot encode and decode."""
-    if not (isinstance(model, AbstractEncoder) and isinstance(model, AbstractDecoder)):
+    if not isinstance(model, AbstractEncoder):
         return None
-    x, conditions = real(data.observations), data.conditions
+    return _score(model, data, many(model.encode, real(data.observations), data.conditions))
+
+
+def _score(model: eqx.Module, data: Dataset, encoded: np.ndarray | None) -> float | None:
+    """The explained variance where the observations' latents are known."""
+    if encoded is None or not isinstance(model, AbstractDecoder):
+        return None
     shared = len(set(data.schema.units)) == 1
-    x_hat = many(model.decode, many(model.encode, x, conditions), conditions)
-    return explained_variance(x, x_hat, pool_channels=shared)
+    x_hat = many(model.decode, encoded, data.conditions)
+    return explained_variance(real(data.observations), x_hat, pool_channels=shared)
 
 
 def explained_variance(x: np.ndarray, x_hat: np.ndarray, *, pool_channels: bool = True) -> float:

@@ -17,7 +17,7 @@ from ..language._text import TextSystem
 from ..solving._choose import medians
 from ..solving._equation import interpolations
 from ..solving._solve import Grid
-from ._certainty import Certainty, certainty_slopes, correlation, quantile
+from ._certainty import Certainty, certainty_slopes, correlation, quantile, taking_part
 from ._identifiable import identifiability, next_measurement
 from ._identify import Best
 from ._levenberg import Problem
@@ -253,9 +253,13 @@ def _curves(best: Best, sure: Certainty) -> dict[str, np.ndarray]:
 
 def _band(wide: Problem, best: Best, sure: Certainty) -> tuple[np.ndarray, np.ndarray]:
     """The curve and its standard deviation, from the derivatives by every free latent."""
-    eta, design = certainty_slopes(wide, best.u, best.free)
+    eta, slopes = certainty_slopes(wide, best.u)
     covariance = sure.posterior
-    variance = np.einsum("rtck,kl,rtcl->rtc", design, covariance, design)
+    variance = np.zeros(eta.shape)
+    for r, rows in enumerate(slopes):
+        places, columns = taking_part(sure.labels, r)
+        own = rows[..., columns]
+        variance[r] = ((own @ covariance[np.ix_(places, places)]) * own).sum(axis=-1)
     return eta, np.sqrt(np.maximum(variance, 0.0))
 
 
@@ -343,9 +347,13 @@ def _next(best: Best, sure: Certainty, data: Dataset) -> dict[str, Any] | None:
              (jnp.asarray(every), jnp.asarray(driven)),
              problem.pinned[some]),
         )  # fmt: skip
-        eta, design = certainty_slopes(wide, best.u[some], best.free[some], sure.labels)
+        eta, slopes = certainty_slopes(wide, best.u[some])
         scale = jnp.asarray(best.scale)
         information = np.asarray(problem.noise.information(jnp.asarray(eta), scale)).reshape(-1)
+    design = np.zeros((*eta.shape, len(sure.labels)))
+    for r, rows in enumerate(slopes):
+        places, columns = taking_part(sure.labels, r)
+        design[r][..., places] = rows[..., columns]
     rows = design.reshape(eta.size, -1)
     good = np.asarray(np.isfinite(rows).all(axis=1))
     gain, shrink = next_measurement(

@@ -8,6 +8,7 @@ With $J = \partial\eta / \partial\varphi$ and $I$ the noise's information, $F = 
 $n / (n - p)$ where the noise's scale was estimated too.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -70,12 +71,16 @@ class Certainty:
 def certainty(problem: Problem, u: np.ndarray, free: np.ndarray) -> Certainty:
     """The `Certainty` at coordinates `u` `(record, latent)`, of those that are `free`."""
     labels = _labels(problem, free)
-    _, design = certainty_slopes(problem, u, free)
+    _, slopes = certainty_slopes(problem, u)
     z = latents_at(problem, u)
     is_log = _logs(problem.latents)
     weight = np.asarray(_information(problem, jnp.asarray(u)))
     size = len(labels)
-    flat = (design * np.sqrt(weight)[..., None]).reshape(-1, size)
+    fisher = np.zeros((size, size))
+    for r, (rows, weights) in enumerate(zip(slopes, weight, strict=True)):
+        places, columns = taking_part(labels, r)
+        flat = (rows[..., columns] * np.sqrt(weights)[..., None]).reshape(-1, len(columns))
+        fisher[np.ix_(places, places)] += flat.T @ flat
     phi = np.asarray([_phi(float(z[max(r, 0), j]), bool(is_log[j])) for j, r in labels])
     width = prior_widths(problem.latents, is_log)[[j for j, _ in labels]]
     informs = np.asarray(
@@ -86,19 +91,14 @@ def certainty(problem: Problem, u: np.ndarray, free: np.ndarray) -> Certainty:
     freedom = max(n - size, 1)
     return Certainty(
         labels, phi, np.asarray([is_log[j] for j, _ in labels]),
-        flat.T @ flat + np.diag(informs / width**2), width,
+        fisher + np.diag(informs / width**2), width,
         n / freedom if problem.noise.has_scale else 1.0, freedom,
     )  # fmt: skip
 
 
-def certainty_slopes(
-    problem: Problem,
-    u: np.ndarray,
-    free: np.ndarray,
-    labels: tuple[tuple[int, int], ...] | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    r"""$\eta$ `(record, time, channel)` and its derivatives `(record, time, channel, k)` by the
-    free latents in the coordinates $\varphi$; `labels` of a fit to more records may be given."""
+def certainty_slopes(problem: Problem, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    r"""$\eta$ `(record, time, channel)` and its derivatives `(record, time, channel, latent)` in
+    the coordinates $\varphi$."""
     at = jnp.asarray(u)
     eta, slopes = _slopes(problem, at)
     z = latents_at(problem, u)
@@ -106,13 +106,13 @@ def certainty_slopes(
     turn = np.asarray(_turn(problem.latents, at))
     turn = turn / np.where(_logs(problem.latents), np.where(z == 0, 1, z), 1.0)
     slopes = np.asarray(slopes) / np.where(turn == 0, np.inf, turn)[:, :, None, None]
-    labels = _labels(problem, free) if labels is None else labels
-    design = np.zeros((*eta.shape, len(labels)))
-    for k, (j, r) in enumerate(labels):
-        if r < len(at):
-            rows = slice(None) if r < 0 else slice(r, r + 1)
-            design[rows, ..., k] = slopes[rows, j]
-    return np.asarray(eta), design
+    return np.asarray(eta), np.moveaxis(slopes, 1, -1)
+
+
+def taking_part(labels: Sequence[tuple[int, int]], record: int) -> tuple[list[int], list[int]]:
+    """Of a record, the places of its free latents in `labels`, and which latents they are."""
+    pairs = [(k, j) for k, (j, r) in enumerate(labels) if r in (-1, record)]
+    return [k for k, _ in pairs], [j for _, j in pairs]
 
 
 def inverse(fisher: np.ndarray) -> np.ndarray:
