@@ -25,7 +25,15 @@ from ..solving._equation import CURVE_NOISES, Equation, interpolations, noise_wo
 from ..solving._solve import AbstractMethod, Adaptive, Grid
 from ._certainty import Certainty, certainty, latents_at
 from ._levenberg import Lane, Problem, coordinates_of, lanes_at, minimise
-from ._match import Smooth, constrained, coordinates, matched, readings_of, smoothed
+from ._match import (
+    Smooth,
+    constrained,
+    coordinates,
+    initial_latents,
+    matched,
+    readings_of,
+    smoothed,
+)
 from ._prepare import FitError as FitError
 from ._prepare import courses, prepared
 
@@ -104,19 +112,21 @@ def search(
     kind = CURVE_NOISES[word]
     times, inputs = courses(system, data)
     with jax.enable_x64(True):
-        x, pinned, notes = prepared(system, data, times, kind, fixed or {})
+        place = initial_latents(system, system.latents)
+        x, pinned, notes = prepared(system, data, times, kind, fixed or {}, place)
         problem = _problem(system, x, times, inputs, pinned, kind, Grid(1))
         points = starting_points(system.latents, starts, seed=seed)
         say(f"{starts} starts, {int((~np.isnan(x)).sum())} numbers in {len(x)} record(s)")
         readings, curves = readings_of(system, points[0]), []
         if readings is not None:
             curves = smoothed(times, x, readings, log=kind.is_log)
-            u = matched(problem, system, times, inputs, points, curves)
+            u = matched(problem, system, times, inputs, points, curves, place)
         else:
             u = coordinates(system.latents, points, len(x))
         method = _method(problem, system, u, times, curves)
         while True:
-            problem = _problem(system, x, times, inputs, pinned, kind, method)
+            curve = EquationCurve(system, method, interpolations(system))
+            problem = replace(problem, curve=curve)
             found = _descended(problem, u, points, progressive=readings is None)
             if not np.isfinite(found.objective):
                 raise FitError(_nowhere(starts))
@@ -191,17 +201,19 @@ def _method(
     times: np.ndarray,
     curves: Sequence[Smooth],
 ) -> AbstractMethod:
-    """The grid that is right at a few of the starts, or automatic steps where none is."""
+    """The grid that is right where the starts are, or automatic steps where none is."""
     if len(system.inputs):
         return Grid(4)
     host, record = HostSystem(system), _longest(times)
     at = np.unique(times[record])
-    # matched starts are often one and the same
-    _, apart = np.unique(np.round(u[:, record], 2), axis=0, return_index=True)
-    some = u[apart[np.linspace(0, len(apart) - 1, min(len(apart), 4)).astype(int)], record]
+    # matched starts are often one and the same: those of which there are most are asked
+    _, apart, counts = np.unique(
+        np.round(u[:, record], 2), axis=0, return_index=True, return_counts=True
+    )
+    some = u[apart[np.argsort(-counts, kind="stable")[:4]], record]
     z = constrained(system.latents, some, np.asarray(problem.pinned[record]))
     if curves:
-        substeps = max(_coarsest(problem, host, record, one, times, curves[record]) for one in z)
+        substeps = _coarsest(problem, host, record, z[0], times, curves[record])
         return _stiff() if substeps > _FIRST else Grid(substeps)
     solved = [(one, path) for one in z if (path := reference(host, one, at)) is not None]
     if not solved:
@@ -287,17 +299,20 @@ def _descended(problem: Problem, u: np.ndarray, points: np.ndarray, *, progressi
 
 
 def _descend(problem: Problem, u: np.ndarray, points: np.ndarray, *, progressive: bool) -> Lane:
-    """All starts to their minima; those that cannot be solved where they are begin again at
-    their own `points`, by growing parts of the records."""
-    lanes = minimise(problem, lanes_at(problem, _grown(problem, u) if progressive else u))
-    lost = np.flatnonzero(~np.isfinite(np.asarray(lanes.objective)))
-    if progressive or not lost.size:
+    """All starts to their minima. Where nothing brought them near it beforehand, each goes twice,
+    as it is and by growing parts of the records, and the better end counts; of the others those
+    that cannot be solved where they are go so from their own `points`."""
+    lanes = minimise(problem, lanes_at(problem, u))
+    lost = ~np.isfinite(np.asarray(lanes.objective))
+    if not progressive and not lost.any():
         return lanes
-    # every lane goes along, for the program has its width; only the lost ones are kept
-    u = coordinates_of(problem, lanes)
-    u[lost] = coordinates(problem.latents, points[lost], u.shape[1])
+    # every lane goes along, for the program has its width
+    if not progressive:
+        u = coordinates_of(problem, lanes)
+        u[lost] = coordinates(problem.latents, points[lost], u.shape[1])
     again = minimise(problem, lanes_at(problem, _grown(problem, u)))
-    keep = np.isin(np.arange(len(u)), lost)
+    better = np.asarray(again.objective) < np.asarray(lanes.objective)
+    keep = better if progressive else better & lost
     return jax.tree.map(
         lambda old, new: jnp.asarray(
             np.where(keep.reshape(-1, *[1] * (old.ndim - 1)), np.asarray(new), np.asarray(old))

@@ -254,10 +254,11 @@ def minimise(problem: Problem, lanes: Lane, *, most: int = 100) -> Lane:
     with ThreadPoolExecutor(_WORKERS) as pool:
         while (todo := np.flatnonzero(~state.done & (state.steps < most))).size:
             chunks = [todo[i : i + width] for i in range(0, todo.size, width)]
-            tasks = [pool.submit(_round, problem, state, rows, width, most) for rows in chunks]
-            for rows, task in zip(chunks, tasks, strict=True):
-                moved = jax.tree.leaves(task.result())
-                for leaf, new in zip(jax.tree.leaves(state), moved, strict=True):
+            # a lone chunk needs no thread
+            over = map if len(chunks) == 1 else pool.map
+            rounds = over(lambda rows: _round(problem, state, rows, width, most), chunks)
+            for rows, moved in zip(chunks, list(rounds), strict=True):
+                for leaf, new in zip(*map(jax.tree.leaves, (state, moved)), strict=True):
                     leaf[rows] = new[: rows.size]
     return jax.tree.map(jnp.asarray, state)
 

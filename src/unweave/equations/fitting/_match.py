@@ -8,7 +8,7 @@ begins near its minimum. It needs every state: observed as it is or as its logar
 of one that is.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,9 +65,10 @@ def matched(
     inputs: Float[np.ndarray, "record time input"],
     starts: Float[np.ndarray, "start latent"],
     smooth: Sequence[Smooth],
+    place: Mapping[int, int],
 ) -> Float[np.ndarray, "start record latent"]:
     """Coordinates for every start, its rates matched to the slopes of the data and its initial
-    state set to the smoothed record's."""
+    state (`place` says which latent that is) set to the smoothed record's."""
     nodes = [_nodes(t) for t in times]
     states = np.stack([one.states(at) for one, at in zip(smooth, nodes, strict=True)])
     slopes = np.stack([one.slopes(at) for one, at in zip(smooth, nodes, strict=True)])
@@ -89,7 +90,7 @@ def matched(
     lanes = minimise(match, lanes_at(match, every), most=40)
     u = coordinates_of(match, lanes).reshape(u.shape)
     begin = np.stack([one.states(t[:1])[0] for one, t in zip(smooth, times, strict=True)])
-    return _begin(problem.latents, system, inside(problem.latents, u), begin)
+    return _begin(problem.latents, place, inside(problem.latents, u), begin)
 
 
 def coordinates(
@@ -160,10 +161,10 @@ def initial_latents(system: AbstractSystem, latents: Latents) -> dict[int, int]:
 
 
 def _begin(
-    latents: Latents, system: AbstractSystem, u: np.ndarray, begin: np.ndarray
+    latents: Latents, place: Mapping[int, int], u: np.ndarray, begin: np.ndarray
 ) -> np.ndarray:
     """The coordinates of initial states set to where the records begin `(record, state)`."""
-    for state, j in initial_latents(system, latents).items():
+    for state, j in place.items():
         low, high = support(latents, j)
         margin = 1e-3 * (high - low) if np.isfinite(high - low) else 1e-6
         value = np.clip(begin[:, state], low + margin, high - margin)

@@ -9,7 +9,6 @@ from ..._noise import AbstractCurveNoise
 from ...data import Dataset
 from .._system import AbstractSystem
 from ..solving._choose import HostSystem, medians
-from ._match import initial_latents
 
 
 class FitError(ValueError):
@@ -56,8 +55,10 @@ def prepared(
     times: np.ndarray,
     kind: AbstractCurveNoise,
     fixed: Mapping[str, float],
+    place: Mapping[int, int],
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """The observations, what each record pins, and notes of what was set aside."""
+    """The observations, what each record pins, and notes of what was set aside; `place` says
+    which latent is the initial value of which state."""
     x = np.array(data.observations, dtype=np.float64)
     latents, notes = system.latents, []
     pinned = np.full((len(x), latents.size), np.nan)
@@ -70,7 +71,6 @@ def prepared(
                 f"{', '.join(sorted(set(data.records.astype(str))))}."
             )
         pinned[rows, latents.index(latent)] = value
-    place = initial_latents(system, latents)
     for record, state in _absent(system, x, times, place):
         channel = system.observables[state].name
         pinned[record, place[state]] = 0.0

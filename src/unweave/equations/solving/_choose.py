@@ -30,6 +30,7 @@ _MOST_SUBSTEPS = 8
 _MOST_CALLS = 40_000
 
 Rates = Callable[[float, np.ndarray], np.ndarray]
+ManyRates = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class HostSystem(eqx.Module):
         compiled = eqx.filter_jit(self.system.rates)
         return lambda t, x: np.asarray(_double(compiled, t, x, z, inputs))
 
-    def many_rates(self, z: np.ndarray) -> Rates:
+    def many_rates(self, z: np.ndarray) -> ManyRates:
         """The same for many states `(state, n)` at once, each at a time of its own `(n,)`."""
         inputs = np.zeros(len(self.system.inputs))
         if isinstance(self.system, TextSystem):
