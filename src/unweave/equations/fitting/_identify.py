@@ -42,6 +42,8 @@ AGREE = 0.01
 # the largest difference from an adaptive solve that is let pass, in the noise's deviations
 _SOLVER_ERROR = 0.005
 _MOST_SUBSTEPS = 64
+# within so many times what is allowed, the order of the method tells how many substeps do
+_NEAR = 100.0
 # and the most substeps that are taken to begin with
 _FIRST = 16
 # records at which the grid is held against an adaptive solve
@@ -131,14 +133,14 @@ def search(
             if not np.isfinite(found.objective):
                 raise FitError(_nowhere(starts))
             at = found.best
-            error = solver_error(problem, system, at, times, method)
+            scale, paths = jax.device_get(_standing(problem, jax.device_put(at)))
+            error = solver_error(problem, system, at, times, scale, paths)
             better = _finer(method, error)
             if better is None:
                 break
             # where the grid was too coarse the starts were led astray: all go again from there
             say(f"a finer solve is needed ({error:.2g} noise deviations): {_name(better)}")
             method, u = better, found.u
-        scale = np.asarray(_standing(problem, jnp.asarray(at))[0])
         z = latents_at(problem, at)
     model = Equation(
         system=system, latents=system.latents, noise=kind.with_scale(tuple(scale.tolist())),
@@ -187,10 +189,10 @@ def _problem(
     floor = 1e-7 * np.where(spread > 0, spread, np.nanmax(np.abs(known)) + 1e-300)
     # a single record has nothing to share with another: all of its latents are one block
     own = system.is_own if len(x) > 1 else (False,) * system.latents.size
+    held, conditions, fixed, least = jax.device_put((x, (times, inputs), pinned, floor))
     return Problem(
         EquationCurve(system, method, interpolations(system)),
-        kind, system.latents, jnp.asarray(x), (jnp.asarray(times), jnp.asarray(inputs)),
-        jnp.asarray(pinned), jnp.asarray(floor), own,
+        kind, system.latents, held, conditions, fixed, least, own,
     )  # fmt: skip
 
 
@@ -211,7 +213,7 @@ def _method(
         np.round(u[:, record], 2), axis=0, return_index=True, return_counts=True
     )
     some = u[apart[np.argsort(-counts, kind="stable")[:4]], record]
-    z = constrained(system.latents, some, np.asarray(problem.pinned[record]))
+    z = constrained(system.latents, some, np.asarray(problem.pinned)[record])
     if curves:
         substeps = _coarsest(problem, host, record, z[0], times, curves[record])
         return _stiff() if substeps > _FIRST else Grid(substeps)
@@ -235,15 +237,18 @@ def _coarsest(
     at = _live(times[record])
     path = curve.states(times[record][at])
     y = _read(problem, host, times[record][at], path, z)
-    off = _linked(problem, np.asarray(problem.x[record])[at]) - y
+    off = _linked(problem, np.asarray(problem.x)[record][at]) - y
     count = np.maximum((~np.isnan(off)).sum(axis=0), 1)
     noise = np.sqrt(np.nansum(off**2, axis=0) / count)
     most = np.maximum(1e-4 * np.ptp(y, axis=0), 0.5 * _SOLVER_ERROR * noise)
     substeps = 1
     while substeps <= _FIRST:
         gap = _gap(problem, host, record, z, times, path, substeps)
-        if bool(np.all(gap <= most)):
-            break
+        gap = np.nan_to_num(gap, nan=np.inf)
+        over = float(np.divide(gap, most, out=np.where(gap > 0, np.inf, 0.0), where=most > 0).max())
+        if over <= _NEAR:
+            # near enough for order four to tell how many more it takes
+            return substeps * 2 ** max(0, int(np.ceil(0.25 * np.log2(max(over, 1e-300)))))
         substeps *= 2
     return substeps
 
@@ -314,11 +319,7 @@ def _descend(problem: Problem, u: np.ndarray, points: np.ndarray, *, progressive
     better = np.asarray(again.objective) < np.asarray(lanes.objective)
     keep = better if progressive else better & lost
     return jax.tree.map(
-        lambda old, new: jnp.asarray(
-            np.where(keep.reshape(-1, *[1] * (old.ndim - 1)), np.asarray(new), np.asarray(old))
-        ),
-        lanes,
-        again,
+        lambda old, new: np.where(keep.reshape(-1, *[1] * (old.ndim - 1)), new, old), lanes, again
     )
 
 
@@ -339,17 +340,21 @@ def solver_error(
     system: AbstractSystem,
     u: np.ndarray,
     times: np.ndarray,
-    method: AbstractMethod,
+    scale: np.ndarray,
+    paths: np.ndarray,
 ) -> float:
-    """How far the grid is from the exact solution at the estimates, in noise deviations: the
-    worst of the first record and of those with the widest gaps between their times."""
+    """How far the grid is from the exact solution at the estimates, in deviations of the noise
+    (its `scale`): the worst of the first record and of those with the widest gaps between their
+    times. `paths` `(record, time, state)` are what the grid gave."""
+    curve = problem.curve
+    assert isinstance(curve, EquationCurve)
+    method = curve.method
     if not isinstance(method, Grid):
         return 0.0
     if len(system.inputs):
         return _halved(problem, u, method)
     gaps = np.diff(times, axis=1).max(axis=1)
     some = dict.fromkeys([0, *np.argsort(-gaps)[:_CHECKED].tolist()])
-    scale, paths = (np.asarray(part) for part in _standing(problem, jnp.asarray(u)))
     z, host = latents_at(problem, u), HostSystem(system)
 
     def worst(r: int) -> float:
@@ -375,7 +380,7 @@ def _gap(
     at = times[record][live]
     exact = path + grid_error(host, z, at, path, substeps)
     gap = np.abs(_read(problem, host, at, exact, z) - _read(problem, host, at, path, z))
-    return np.where(np.isnan(np.asarray(problem.x[record]))[live], 0.0, gap)
+    return np.where(np.isnan(np.asarray(problem.x)[record])[live], 0.0, gap)
 
 
 def _live(times: np.ndarray) -> np.ndarray:

@@ -34,6 +34,9 @@ _ROUND = 12
 # a processor each: a lane is a chain of small steps that one core works off
 _WORKERS = 2
 
+# of a compiled program, or of NumPy outside of it
+Numbers = Array | np.ndarray
+
 Curve = Callable[[Float[Array, " latent"], Any], Float[Array, "time channel"]]
 
 
@@ -102,7 +105,7 @@ class Problem(eqx.Module):
         return lambda *lanes: jax.vmap(one)((self.x, self.conditions, self.pinned), *lanes)
 
     def assemble(
-        self, shared: Float[Array, " shared"], own: Float[Array, "record own"]
+        self, shared: Float[Numbers, " shared"], own: Float[Numbers, "record own"]
     ) -> Float[Array, "record latent"]:
         """All coordinates of every record."""
         u = jnp.zeros((self.x.shape[0], self.latents.size), shared.dtype)
@@ -202,16 +205,19 @@ class Problem(eqx.Module):
 
 
 class Lane(eqx.Module):
-    """Where a start has got to, or many with a leading axis; `free` says which coordinates move."""
+    """Where a start has got to, or many with a leading axis; `free` says which coordinates move.
 
-    shared: Float[Array, "*lane shared"]
-    own: Float[Array, "*lane record own"]
-    free: Bool[Array, "*lane record latent"]
-    objective: Float[Array, "*lane"]
-    damping: Float[Array, "*lane"]
-    steps: Int[Array, "*lane"]
-    small: Int[Array, "*lane"]
-    done: Bool[Array, "*lane"]
+    Outside of compiled programs its arrays are NumPy's: chunks of lanes are cut out of them.
+    """
+
+    shared: Float[Numbers, "*lane shared"]
+    own: Float[Numbers, "*lane record own"]
+    free: Bool[Numbers, "*lane record latent"]
+    objective: Float[Numbers, "*lane"]
+    damping: Float[Numbers, "*lane"]
+    steps: Int[Numbers, "*lane"]
+    small: Int[Numbers, "*lane"]
+    done: Bool[Numbers, "*lane"]
 
 
 def lanes_at(
@@ -234,7 +240,7 @@ def lanes_at(
         np.zeros(n, np.int32),
         np.zeros(n, bool),
     )
-    return Lane(*map(jnp.asarray, lanes))
+    return Lane(*lanes)
 
 
 def coordinates_of(problem: Problem, lanes: Lane) -> Float[np.ndarray, "lane record latent"]:
@@ -260,7 +266,7 @@ def minimise(problem: Problem, lanes: Lane, *, most: int = 100) -> Lane:
             for rows, moved in zip(chunks, list(rounds), strict=True):
                 for leaf, new in zip(*map(jax.tree.leaves, (state, moved)), strict=True):
                     leaf[rows] = new[: rows.size]
-    return jax.tree.map(jnp.asarray, state)
+    return state
 
 
 def _round(problem: Problem, state: Lane, rows: np.ndarray, width: int, most: int) -> Lane:
@@ -269,8 +275,8 @@ def _round(problem: Problem, state: Lane, rows: np.ndarray, width: int, most: in
     full = np.concatenate([rows, np.repeat(rows[-1:], width - rows.size)])
     # float64 is a setting of the thread, so each one says it
     with jax.enable_x64(state.shared.dtype == np.float64):
-        part = jax.tree.map(lambda leaf: jnp.asarray(leaf[full]), state)
-        return jax.tree.map(np.asarray, _advance(problem.rows(full), part, jnp.int32(most)))
+        part = jax.device_put((jax.tree.map(lambda leaf: leaf[full], state), np.int32(most)))
+        return jax.device_get(_advance(problem.rows(full), *part))
 
 
 @eqx.filter_jit
@@ -358,7 +364,7 @@ def _step(problem: Problem, system: _Normal, lane: Lane) -> tuple[_Normal, Lane]
     return jax.tree.map(lambda old, new: jnp.where(taken, new, old), system, there), moved
 
 
-def _solve(system: _Normal, damping: Array) -> tuple[Array, Array]:
+def _solve(system: _Normal, damping: Numbers) -> tuple[Array, Array]:
     """The damped step of shared and own coordinates."""
     _, g_s, g_o, a_ss, a_so, a_oo = system
     if g_s.size:
@@ -376,7 +382,7 @@ def _solve(system: _Normal, damping: Array) -> tuple[Array, Array]:
     return d_s, -solved_g - jnp.einsum("ros,s->ro", solved_c, d_s)
 
 
-def _damped(a: Array, damping: Array) -> Array:
+def _damped(a: Array, damping: Numbers) -> Array:
     """What is added to the diagonal; a coordinate without any effect must stay where it is."""
     diagonal = jnp.diagonal(a)
     floor = 1e-14 * jnp.maximum(diagonal.max(), 1e-30)

@@ -79,7 +79,7 @@ def matched(
         Gaussian.fixed(1.0),
         problem.latents,
         jnp.asarray(slopes),
-        tuple(jnp.asarray(part) for part in (np.stack(nodes), states, driven)),
+        jax.device_put((np.stack(nodes), states, driven)),
         problem.pinned,
         jnp.asarray(1e-2 * size),
         problem.is_own,
@@ -164,13 +164,15 @@ def _begin(
     latents: Latents, place: Mapping[int, int], u: np.ndarray, begin: np.ndarray
 ) -> np.ndarray:
     """The coordinates of initial states set to where the records begin `(record, state)`."""
+    if not place:
+        return u
+    z = np.array(_constrained(latents, jnp.asarray(u[0])))
     for state, j in place.items():
         low, high = support(latents, j)
         margin = 1e-3 * (high - low) if np.isfinite(high - low) else 1e-6
-        value = np.clip(begin[:, state], low + margin, high - margin)
-        z = np.array(_constrained(latents, jnp.asarray(u[0])))
-        z[:, j] = value
-        u[:, :, j] = np.asarray(_unconstrained(latents, jnp.asarray(z)))[:, j]
+        z[:, j] = np.clip(begin[:, state], low + margin, high - margin)
+    columns = list(place.values())
+    u[:, :, columns] = np.asarray(_unconstrained(latents, jnp.asarray(z)))[:, columns]
     return inside(latents, u)
 
 
