@@ -37,7 +37,7 @@ def network() -> uw.Recipe:
 def formula(source: str) -> uw.Recipe:
     """An equation whose latents each observation has for itself; the fit says how they are spread
     over the training observations."""
-    return uw.recipes.equation(source, starts=1 if TOY else 4)
+    return uw.recipes.equation(source, starts=1 if TOY else 8)
 
 
 def told(title: str, card: uw.Card, folder: Path) -> None:

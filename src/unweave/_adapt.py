@@ -37,6 +37,10 @@ class Fits(eqx.Module):
     converged: Bool[Array, " start"]
 
 
+# of many starts so many go on after these first steps: most of the way is made in them
+_AHEAD, _FIRST_STEPS = 2, 16
+
+
 class Inverted(AbstractDecoder, AbstractEncoder):
     r"""A decoder with an encoder added: the latents that explain an observation best.
 
@@ -97,7 +101,9 @@ class Inverted(AbstractDecoder, AbstractEncoder):
     @eqx.filter_jit
     def fits(self, x: Observation, condition: Condition = None, *, key: Key | None = None) -> Fits:
         """What every start reached: whether the answer depends on the start."""
-        points, cost, steps, converged = _descend(self, x, condition, self._starts(x, key))
+        points, cost, steps, converged = _descend(
+            self, x, condition, self._starts(x, key), self.steps
+        )
         z = jax.vmap(self._latents_at)(points)
         return Fits(z, cost, steps, converged)
 
@@ -134,6 +140,7 @@ def _descend(
     x: Observation,
     condition: Condition,
     starts: Float[Array, "start latent"],
+    steps: int,
 ) -> tuple[Array, Array, Array, Array]:
     """Levenberg–Marquardt from each start: points, costs, steps, converged; the best first."""
     tolerance = 1e-10 if starts.dtype == jnp.float64 else 1e-6
@@ -141,12 +148,12 @@ def _descend(
     def descend(start: Latent) -> Descent:
         problem = (model, x, condition)
         return least_squares(
-            lambda u: _residual(u, problem), start, steps=model.steps, tolerance=tolerance
+            lambda u: _residual(u, problem), start, steps=steps, tolerance=tolerance
         )
 
-    points, cost, steps, converged = jax.vmap(descend)(starts)
+    points, cost, taken, converged = jax.vmap(descend)(starts)
     order = jnp.argsort(cost)
-    return points[order], cost[order], steps[order], converged[order]
+    return points[order], cost[order], taken[order], converged[order]
 
 
 @eqx.filter_custom_jvp
@@ -156,8 +163,11 @@ def _best(
     condition: Condition,
     starts: Float[Array, "start latent"],
 ) -> Latent:
-    """The best point of `_descend`, NaN where no cost is finite."""
-    points, cost, _, _ = _descend(model, x, condition, starts)
+    """The best point of `_descend`, NaN where no cost is finite; where there are many starts,
+    those that are ahead after some steps alone go on."""
+    if len(starts) > _AHEAD and model.steps > _FIRST_STEPS:
+        starts = _descend(model, x, condition, starts, _FIRST_STEPS)[0][:_AHEAD]
+    points, cost, _, _ = _descend(model, x, condition, starts, model.steps)
     return jnp.where(jnp.isfinite(cost[0]), points[0], jnp.nan)
 
 

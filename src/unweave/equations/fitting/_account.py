@@ -1,6 +1,6 @@
 """What a fit leaves behind, in plain numbers, arrays and sentences."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,7 +78,9 @@ def account(best: Best, sure: Certainty, data: Dataset) -> Account:
         "free": free,
         "starts": {
             "n": len(best.objectives),
-            "agree": best.agree,
+            "agree": round(best.agree),
+            # the mean over records, where each is asked for itself
+            "each": round(best.agree, 1) if best.problem.shares_nothing else None,
             "failed": best.failed,
             "seconds": round(best.seconds, 3),
         },
@@ -121,6 +123,11 @@ def verdict(numbers: dict[str, Any]) -> list[str]:
     starts, sentences = numbers["starts"], []
     if starts["n"] == 1:
         sentences.append("One start was made: whether another would end elsewhere is not known.")
+    elif starts["each"] is not None:
+        sentences.append(
+            f"The records share no latent, and each took its own best start: {starts['each']:g} of "
+            f"{starts['n']} reach it, on average."
+        )
     elif starts["agree"] == starts["n"]:
         sentences.append(f"All {starts['n']} starts reach the same optimum.")
     else:
@@ -137,16 +144,29 @@ def verdict(numbers: dict[str, Any]) -> list[str]:
                 "narrower ranges."
             )
     sentences += numbers["identifiability"]["sentences"]
-    ends = [e for e in numbers["latents"] if e["status"].startswith("at its")]
-    for estimate in ends[:4]:
-        where = "" if estimate["record"] is None else f" of record {estimate['record']}"
-        sentences.append(
-            f"{estimate['name']}{where} lies {estimate['status']}: the range, not the data, holds "
-            "it there."
-        )
+    sentences += _at_ends(numbers["latents"])
     sentences += numbers["residuals"]["sentences"]
     if numbers["next"] is not None:
         sentences.append(numbers["next"]["sentence"])
+    return sentences
+
+
+def _at_ends(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A sentence for each latent that lies at an end of its range, and one for all that do so in
+    several records."""
+    ends: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        if row["status"].startswith("at its"):
+            ends.setdefault(row["name"], []).append(row)
+    sentences = []
+    for name, held in ends.items():
+        if len(held) == 1:
+            record, where = held[0]["record"], held[0]["status"]
+            of = "" if record is None else f" of record {record}"
+            sentences.append(f"{name}{of} lies {where}: the range, not the data, holds it there.")
+    many = [f"{name} (in {len(held)} records)" for name, held in ends.items() if len(held) > 1]
+    if many:
+        sentences.append(f"At an end of its range, held there by it, lies {', '.join(many)}.")
     return sentences
 
 
@@ -293,11 +313,14 @@ def _left_over(best: Best, residuals: np.ndarray) -> tuple[list[str], dict[str, 
     """Whether what is left looks like noise: lag-one autocorrelation and the Ljung–Box test
     (Ljung and Box 1978) of each channel, over all records."""
     lag1, p_values, sentences = [], [], []
+    free, count = int(best.free.sum()), int((~np.isnan(np.asarray(best.problem.x))).sum())
     for c, variable in enumerate(best.equation.system.observables):
         rho, p = ljung_box([row[~np.isnan(row)] for row in residuals[:, :, c]])
         lag1.append(rho)
         p_values.append(p)
-        if p is not None and p < 0.01:
+        # fitting takes a share of the noise away, which alone leaves such a correlation
+        taken = free / count
+        if p is not None and p < 0.01 and not -2 * taken < rho < 0:
             how = "like their neighbours" if rho > 0 else "unlike their neighbours"
             sentences.append(
                 f"The residuals of {variable.name} are {how} (correlation {rho:.2f}, Ljung–Box "

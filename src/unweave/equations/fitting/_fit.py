@@ -73,7 +73,7 @@ def fit_equation(
     system = parse(source) if isinstance(source, str) else source
     data, left_out = _enough_records(system, data)
     best = search(system, data, starts=starts, noise=noise, fixed=fixed, say=say, seed=seed)
-    say(f"{best.agree} of {starts} starts agree; asking how sure they are")
+    say(f"{best.agree:.3g} of {starts} starts agree; asking how sure they are")
     sure = best.certainty()
     told = account(best, sure, data)
     numbers, arrays = told.numbers, dict(told.arrays)

@@ -30,8 +30,17 @@ def fitted_model(best: Best, sure: Certainty) -> Marginal:
     latents = narrowed(best.equation.latents, sure, best.z, best.free, own)
     with jax.enable_x64(True):
         model = replace(best.equation, latents=latents, noise=_unbiased(best, sure))
-    inverted = Inverted(decoder=model, starts=4, steps=64, with_prior=True)  # pyright: ignore[reportCallIssue]
+    inverted = Inverted(  # pyright: ignore[reportCallIssue]
+        decoder=model, starts=_enough_starts(best), steps=64, with_prior=True
+    )
     return Marginal(model=inverted)  # pyright: ignore[reportCallIssue]
+
+
+def _enough_starts(best: Best) -> int:
+    """So many that an observation's best point is missed once in a hundred, if its starts are as
+    lucky as the fit's own were; 4 at least and 16 at most."""
+    share = min(max(best.agree, 0.5) / len(best.objectives), 0.99)
+    return int(np.clip(np.ceil(np.log(0.01) / np.log(1 - share)), 4, 16))
 
 
 def narrowed(

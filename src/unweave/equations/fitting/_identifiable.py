@@ -7,7 +7,8 @@ as it is. Whatever is known less well than its prior is counted as not determine
 """
 
 import itertools
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -54,12 +55,10 @@ def identifiability(certainty: Certainty, names: tuple[str, ...]) -> Identifiabi
         said.add(parts, words)
         determined += found
     covariance = certainty.covariance
-    for k in range(len(names)):
-        if status[k] == "undetermined" and k not in told:
-            others = _exchanged(covariance, k)
-            called = said.called([k, *others])
-            said.add([k, *others], _hardly(called[k], [called[i] for i in others]))
-    sentences = said.sentences()
+    hardly = [k for k, how in enumerate(status) if how == "undetermined" and k not in told]
+    sentences = said.sentences() + said.hardly(
+        hardly, {k: _exchanged(covariance, k) for k in hardly}
+    )
     weak = [k for k, how in enumerate(status) if how == "weak"]
     if weak:
         words = said.listed(weak)
@@ -128,6 +127,27 @@ class _Said:
         """Every sentence once, with the records in which it holds."""
         return [self._where(sentence, held) for sentence, held in self._said.items()]
 
+    def hardly(self, parts: Sequence[int], others: Mapping[int, Sequence[int]]) -> list[str]:
+        """The latents that are worse known than their range, and `others` that each is exchanged
+        with: a latent of many records in one sentence, with the partners that most of them have."""
+        groups: dict[str, list[int]] = {}
+        for k in parts:
+            groups.setdefault(self.bare[k], []).append(k)
+        sentences = []
+        for name, held in groups.items():
+            common = Counter(self.bare[i] for k in held for i in others[k])
+            most = [other for other, times in common.most_common() if 2 * times > len(held)]
+            where = self._of(held)
+            if len(held) == 1:
+                alike = self._record([held[0], *others[held[0]]]) is not None
+                most = most if alike else [self.names[i] for i in others[held[0]]]
+                name = name if alike else self.names[held[0]]
+                where = f"record {self.names[held[0]].rpartition('@')[2]}" if alike else ""
+            told = f"the data hardly say more about {name} than its range does"
+            told += f"; it is exchanged with {_listed(most)}." if most else "."
+            sentences.append(f"In {where}, {told}" if where else told[0].upper() + told[1:])
+        return sentences
+
     def listed(self, parts: Sequence[int]) -> list[str]:
         """The names of some latents; one of many records with how many these are."""
         counts: dict[str, list[int]] = {}
@@ -193,12 +213,6 @@ def _exchanged(covariance: np.ndarray, k: int) -> list[int]:
         together = np.nan_to_num(np.abs(covariance[k] / (size * size[k])))
     together[k] = 0
     return [int(i) for i in np.argsort(-together)[:2] if together[i] > 0.9]
-
-
-def _hardly(name: str, others: list[str]) -> str:
-    """A latent that is worse known than its prior, and whom it is exchanged with."""
-    beside = f"; it is exchanged with {_listed(others)}" if others else ""
-    return f"The data hardly say more about {name} than its range does{beside}."
 
 
 def _product(a: str, b: str, power_a: float, power_b: float) -> str:

@@ -70,7 +70,7 @@ class Best:
     free: np.ndarray
     objective: float
     objectives: np.ndarray
-    agree: int
+    agree: float
     scale: np.ndarray
     solver_error: float
     seconds: float
@@ -270,7 +270,7 @@ class _Found:
     best: np.ndarray
     objective: float
     objectives: np.ndarray
-    agree: int
+    agree: float
 
 
 def _descended(problem: Problem, u: np.ndarray, points: np.ndarray, *, progressive: bool) -> _Found:
@@ -299,7 +299,7 @@ def _descended(problem: Problem, u: np.ndarray, points: np.ndarray, *, progressi
     good = np.isfinite(behind)
     mean = np.where(good, behind, 0.0).sum(axis=1) / np.maximum(good.sum(axis=1), 1)
     objectives = np.where(good.any(axis=1), lowest + mean, np.inf)
-    agree = int((behind < AGREE).sum(axis=0).mean())
+    agree = float((behind < AGREE).sum(axis=0).mean())
     return _Found(u, coordinates_of(problem, joint)[0], lowest, objectives, agree)
 
 
