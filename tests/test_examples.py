@@ -100,7 +100,7 @@ def test_ptb_traversal_without_recordings(tmp_path):
 
 def test_two_species(tmp_path):
     text = run("two_species.py", tmp_path)
-    assert "All 4 starts reach the same optimum." in text
+    assert "All 4 starts reach the same optimum" in text
     assert "stable node, x1 is excluded" in text
     assert (tmp_path / "two_species.svg").exists()
 

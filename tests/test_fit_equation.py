@@ -13,6 +13,8 @@ from scipy.optimize import least_squares
 import unweave as uw
 from unweave.data import Signal, trajectories
 from unweave.equations import FitError, fit_equation, parse, posterior, profiles, search
+from unweave.equations.fitting._certainty import Certainty
+from unweave.equations.fitting._identifiable import identifiability
 
 FHN = """
 v' = c*(v - v^3/3 + w)
@@ -50,7 +52,9 @@ def fhn_fit():
 def test_every_start_over_a_hundredfold_range_reaches_the_optimum():
     fit = fhn_fit()
     assert fit.best.agree == 64
-    assert fit.account["verdict"][0] == "All 64 starts reach the same optimum."
+    assert fit.account["verdict"][0] == (
+        "All 64 starts reach the same optimum, each brought near it by the slopes of the data."
+    )
 
 
 def test_the_optimum_is_scipys():
@@ -251,6 +255,58 @@ def test_a_hidden_state_is_found_by_growing_parts_of_the_record():
     fit = fit_equation(text, trajectories([signal(times, values[:, None])]), starts=32)
     assert abs(fit.estimates["w"] - np.sqrt(4 + 0.15**2)) < 0.02
     assert fit.best.agree >= 2
+
+
+def test_records_that_share_nothing_are_each_fitted_as_if_alone():
+    """Oscillators whose frequencies differ sevenfold: no one start can serve them all."""
+    text = (
+        "x' = v\nv' = -w^2*x\nw in (0.3, 10) per record\n"
+        "x(0), v(0) in (-3, 3) per record\nobserve y = x + 0.1*x^3"
+    )
+    times, random = np.linspace(0, 6, 61), np.random.default_rng(0)
+    frequencies = np.linspace(0.9, 6.3, 6)
+
+    def course(w, x, v):
+        angle = np.outer(times, w)
+        place = x * np.cos(angle) + v / w * np.sin(angle)
+        return (place + 0.1 * place**3)[:, 0]
+
+    starts = random.uniform(0.5, 2, (6, 2))
+    clean = [course(w, *start) for w, start in zip(frequencies, starts, strict=True)]
+    noisy = [y + 0.02 * random.normal(size=y.shape) for y in clean]
+    rows = [signal(times, y[:, None], record=f"r{i}") for i, y in enumerate(noisy)]
+    fit = fit_equation(text, trajectories(rows), starts=24)
+    for found, w, start, y in zip(fit.best.z, frequencies, starts, noisy, strict=True):
+        alone = least_squares(lambda z, y=y: course(*z) - y, [w, *start], xtol=1e-12)
+        np.testing.assert_allclose(found, alone.x, rtol=1e-4, atol=1e-4)
+    assert fit.account["starts"]["each"] >= 1
+    assert fit.account["verdict"][0].startswith("The records share no latent, and each took")
+
+
+def test_what_holds_of_many_records_is_said_once():
+    labels = (*((j, r) for r in range(5) for j in (0, 1)), (2, -1))
+    names = tuple(f"{'ab'[j]}@{r}" if r >= 0 else "c" for j, r in labels)
+    fisher = np.zeros((11, 11))
+    for r in range(5):
+        # of a and b of each record the product alone is seen, of the last one both
+        block = np.ones((2, 2)) if r < 4 else np.array([[50.0, 0.0], [0.0, 2.0]])
+        fisher[2 * r : 2 * r + 2, 2 * r : 2 * r + 2] = 100 * block
+    fisher[10, 10] = 400.0
+    told = identifiability(
+        Certainty(labels, np.zeros(11), np.ones(11, bool), fisher, np.ones(11), 1.0, 100), names
+    )
+    assert told.sentences == (
+        "In 4 of 5 records, a and b cannot be told apart: the data determine only a*b. Fix one of "
+        "them at a known value.",
+    )
+    hardly = np.diag([0.5, 100.0] * 4 + [100.0, 0.5] + [100.0])
+    told = identifiability(
+        Certainty(labels, np.zeros(11), np.ones(11, bool), hardly, np.ones(11), 1.0, 100), names
+    )
+    assert told.sentences == (
+        "In 4 of 5 records, the data hardly say more about a than its range does.",
+        "In record 4, the data hardly say more about b than its range does.",
+    )
 
 
 def test_the_posterior_agrees_with_the_intervals():

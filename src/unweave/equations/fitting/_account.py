@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -17,7 +17,7 @@ from ..language._text import TextSystem
 from ..solving._choose import medians
 from ..solving._equation import interpolations
 from ..solving._solve import Grid
-from ._certainty import Certainty, certainty_slopes, correlation, quantile, taking_part
+from ._certainty import Certainty, Look, correlation, look, quantile, taking_part
 from ._identifiable import identifiability, next_measurement
 from ._identify import Best
 from ._levenberg import Problem
@@ -47,9 +47,11 @@ def account(best: Best, sure: Certainty, data: Dataset) -> Account:
     starts agree, what the data determine, which measurement would help, what is left over."""
     names = labels(best, sure, data)
     told = identifiability(sure, names)
-    curves = _curves(best, sure)
-    over, left = _left_over(best, curves["residuals"])
-    forward = _next(best, sure, data)
+    evidence = _evidence(best)
+    beside = _beside(best)
+    curves = _curves(best, sure, evidence, beside)
+    over, left = _left_over(best, curves["residuals"], len(sure.labels))
+    forward = _next(best, sure, data, beside)
     rows = estimates(
         best.equation.latents, sure, best.z, status=told.status,
         records=[str(r) for r in data.records], confidence=CONFIDENCE,
@@ -57,7 +59,7 @@ def account(best: Best, sure: Certainty, data: Dataset) -> Account:
     system = best.equation.system
     n = int((~np.isnan(np.asarray(best.problem.x))).sum())
     free = len(sure.labels) + (len(best.scale) if best.problem.noise.has_scale else 0)
-    likelihood = -_minus_log_likelihood(best)
+    likelihood = evidence.log_likelihood
     numbers: dict[str, Any] = {
         "text": system.text if isinstance(system, TextSystem) else type(system).__name__,
         "latex": system.latex() if isinstance(system, TextSystem) else "",
@@ -82,6 +84,7 @@ def account(best: Best, sure: Certainty, data: Dataset) -> Account:
             # the mean over records, where each is asked for itself
             "each": round(best.agree, 1) if best.problem.shares_nothing else None,
             "failed": best.failed,
+            "matched": best.matched,
             "seconds": round(best.seconds, 3),
         },
         "solver": _solver(best),
@@ -100,7 +103,7 @@ def account(best: Best, sure: Certainty, data: Dataset) -> Account:
     }
     numbers["verdict"] = verdict(numbers)
     objectives = np.sort(best.objectives)
-    constant = _minus_log_likelihood(best) - best.objective
+    constant = -evidence.log_likelihood - best.objective
     return Account(numbers, {**curves, "objectives": objectives + constant})
 
 
@@ -129,7 +132,8 @@ def verdict(numbers: dict[str, Any]) -> list[str]:
             f"{starts['n']} reach it, on average."
         )
     elif starts["agree"] == starts["n"]:
-        sentences.append(f"All {starts['n']} starts reach the same optimum.")
+        near = ", each brought near it by the slopes of the data" if starts["matched"] else ""
+        sentences.append(f"All {starts['n']} starts reach the same optimum{near}.")
     else:
         rest = starts["n"] - starts["agree"] - starts["failed"]
         parts = [f"{starts['agree']} of {starts['n']} starts reach the best optimum"]
@@ -230,68 +234,115 @@ def _solver(best: Best) -> dict[str, Any]:
     }
 
 
-def _curves(best: Best, sure: Certainty) -> dict[str, np.ndarray]:
-    """Data, fit, residuals, and the curve on a fine grid with its bands by the delta method."""
+class Evidence(NamedTuple):
+    """The fit beside the data: readings and residuals `(record, time, channel)`, and the
+    log-likelihood in nats, all constants included."""
+
+    fitted: np.ndarray
+    residuals: np.ndarray
+    log_likelihood: float
+
+
+def _evidence(best: Best) -> Evidence:
     problem = best.problem
     with jax.enable_x64(True):
-        u = jnp.asarray(best.u)
-        eta = problem.readings(u)
-        scale = jnp.asarray(best.scale)
-        residuals = np.where(np.isnan(problem.x), np.nan, np.asarray(problem._residual(eta, scale)))
-        times, inputs = problem.conditions
-        fine, driven = _refined(
-            np.asarray(times), np.asarray(inputs), interpolations(best.equation.system)
+        noise = problem.noise.with_scale(tuple(best.scale.tolist()))
+        fitted, residuals, value = jax.device_get(
+            _beside_data(problem, noise, *jax.device_put((best.u, best.scale)))
         )
-        wide = eqx.tree_at(
-            lambda p: (p.x, p.conditions), problem,
-            (jnp.zeros((len(fine), fine.shape[1], problem.x.shape[2])),
-             (jnp.asarray(fine), jnp.asarray(driven))),
-        )  # fmt: skip
-        curve, spread = _band(wide, best, sure)
-        noise = np.asarray(1 / np.sqrt(problem.noise.information(jnp.asarray(curve), scale)))
-        reach = quantile(CONFIDENCE)
-        whole = np.sqrt(spread**2 + sure.inflate * noise**2)
-        back = problem.noise.unlink
-        lines = {
-            "curve": curve,
-            "curve_low": curve - reach * spread,
-            "curve_high": curve + reach * spread,
-            "data_low": curve - reach * whole,
-            "data_high": curve + reach * whole,
-        }
-        arrays = {name: np.asarray(back(jnp.asarray(line))) for name, line in lines.items()}
-        fitted = np.asarray(back(eta))
-    return {
-        "times": np.asarray(times),
-        "observed": np.asarray(problem.x),
-        "fitted": fitted,
-        "residuals": residuals,
-        "curve_times": fine,
-        **arrays,
-    }
+    unseen = np.isnan(np.asarray(problem.x))
+    return Evidence(fitted, np.where(unseen, np.nan, residuals), float(value))
 
 
-def _band(wide: Problem, best: Best, sure: Certainty) -> tuple[np.ndarray, np.ndarray]:
-    """The curve and its standard deviation, from the derivatives by every free latent."""
-    eta, slopes = certainty_slopes(wide, best.u)
-    covariance = sure.posterior
-    variance = np.zeros(eta.shape)
-    for r, rows in enumerate(slopes):
-        places, columns = taking_part(sure.labels, r)
-        own = rows[..., columns]
-        variance[r] = ((own @ covariance[np.ix_(places, places)]) * own).sum(axis=-1)
-    return eta, np.sqrt(np.maximum(variance, 0.0))
+@eqx.filter_jit
+def _beside_data(problem: Problem, noise, u, scale):
+    eta = problem.readings(u)
+    return noise.unlink(eta), problem._residual(eta, scale), noise.log_prob(problem.x, eta)
 
 
-def _refined(
-    times: np.ndarray, inputs: np.ndarray, kinds: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Each record's times with as many between them as a smooth line needs."""
+class Beside(NamedTuple):
+    """The curve between the data and beyond: `at` the times `(record, time)` at which it was
+    looked at, of which the first `fine` make a line through the data, and the others are
+    candidates for a reading more."""
+
+    at: np.ndarray
+    fine: int
+    look: Look
+
+
+def _beside(best: Best) -> Beside:
+    """Both in one program, for each would have to be compiled."""
+    problem = best.problem
+    times, inputs = (np.asarray(part) for part in problem.conditions)
     between = max(1, -(-_FINE // max(times.shape[1] - 1, 1)))
     share = np.arange(between) / between
     inner = times[:, :-1, None] + share * np.diff(times, axis=1)[:, :, None]
     fine = np.concatenate([inner.reshape(len(times), -1), times[:, -1:]], axis=1)
-    return fine, _driven(fine, times, inputs, kinds)
+    beyond = 1.0 if inputs.shape[2] else 1.5
+    ahead = np.linspace(0, beyond, _CANDIDATES + 1)
+    candidates = times[:, :1] + ahead * (times[:, -1:] - times[:, :1])
+    # a solve goes forward in time; afterwards each is put back where it belongs
+    every = np.concatenate([fine, candidates], axis=1)
+    order = np.argsort(every, axis=1, kind="stable")
+    at = np.take_along_axis(every, order, axis=1)
+    driven = _driven(at, times, inputs, interpolations(best.equation.system))
+    with jax.enable_x64(True):
+        wide = eqx.tree_at(
+            lambda p: (p.x, p.conditions), problem,
+            (jnp.zeros((*at.shape, problem.x.shape[2])), jax.device_put((at, driven))),
+        )  # fmt: skip
+        seen = look(wide, best.u, best.scale)
+    back = np.argsort(order, axis=1)
+
+    def put_back(part: np.ndarray) -> np.ndarray:
+        return np.take_along_axis(part, back.reshape(*back.shape, *[1] * (part.ndim - 2)), axis=1)
+
+    seen = seen._replace(
+        eta=put_back(seen.eta),
+        slopes=put_back(seen.slopes),
+        information=put_back(seen.information),
+    )
+    return Beside(every, fine.shape[1], seen)
+
+
+def _curves(
+    best: Best, sure: Certainty, evidence: Evidence, beside: Beside
+) -> dict[str, np.ndarray]:
+    """Data, fit, residuals, and the curve on a fine grid with its bands by the delta method."""
+    line = slice(0, beside.fine)
+    curve, covariance = beside.look.eta[:, line], sure.posterior
+    variance = np.zeros(curve.shape)
+    for r, rows in enumerate(beside.look.slopes[:, line]):
+        places, columns = taking_part(sure.labels, r)
+        own = rows[..., columns]
+        variance[r] = ((own @ covariance[np.ix_(places, places)]) * own).sum(axis=-1)
+    spread = np.sqrt(np.maximum(variance, 0.0))
+    noise = 1 / np.sqrt(beside.look.information[:, line])
+    reach = quantile(CONFIDENCE)
+    whole = np.sqrt(spread**2 + sure.inflate * noise**2)
+    lines = {
+        "curve": curve,
+        "curve_low": curve - reach * spread,
+        "curve_high": curve + reach * spread,
+        "data_low": curve - reach * whole,
+        "data_high": curve + reach * whole,
+    }
+    with jax.enable_x64(True):
+        back = _unlinked(best.problem.noise, jax.device_put(np.stack(list(lines.values()))))
+    times, _ = best.problem.conditions
+    return {
+        "times": np.asarray(times),
+        "observed": np.asarray(best.problem.x),
+        "fitted": evidence.fitted,
+        "residuals": evidence.residuals,
+        "curve_times": beside.at[:, line],
+        **dict(zip(lines, np.asarray(back), strict=True)),
+    }
+
+
+@eqx.filter_jit
+def _unlinked(noise, eta):
+    return noise.unlink(eta)
 
 
 def _driven(
@@ -309,18 +360,17 @@ def _driven(
     return driven
 
 
-def _left_over(best: Best, residuals: np.ndarray) -> tuple[list[str], dict[str, Any]]:
-    """Whether what is left looks like noise: lag-one autocorrelation and the Ljung–Box test
-    (Ljung and Box 1978) of each channel, over all records."""
+def _left_over(best: Best, residuals: np.ndarray, free: int) -> tuple[list[str], dict[str, Any]]:
+    """Whether what `free` fitted numbers leave looks like noise: lag-one autocorrelation and the
+    Ljung–Box test (Ljung and Box 1978) of each channel, over all records."""
     lag1, p_values, sentences = [], [], []
-    free, count = int(best.free.sum()), int((~np.isnan(np.asarray(best.problem.x))).sum())
+    share = free / max(int((~np.isnan(np.asarray(best.problem.x))).sum()), 1)
     for c, variable in enumerate(best.equation.system.observables):
         rho, p = ljung_box([row[~np.isnan(row)] for row in residuals[:, :, c]])
         lag1.append(rho)
         p_values.append(p)
         # fitting takes a share of the noise away, which alone leaves such a correlation
-        taken = free / count
-        if p is not None and p < 0.01 and not -2 * taken < rho < 0:
+        if p is not None and p < 0.01 and not -2 * share < rho < 0:
             how = "like their neighbours" if rho > 0 else "unlike their neighbours"
             sentences.append(
                 f"The residuals of {variable.name} are {how} (correlation {rho:.2f}, Ljung–Box "
@@ -354,25 +404,12 @@ def ljung_box(series: Sequence[np.ndarray]) -> tuple[float, float | None]:
     return rho[0], float(chi2.sf(q, lags))
 
 
-def _next(best: Best, sure: Certainty, data: Dataset) -> dict[str, Any] | None:
+def _next(best: Best, sure: Certainty, data: Dataset, beside: Beside) -> dict[str, Any] | None:
     """The one reading more, within the record or half as long again, that would tell most."""
-    problem, system = best.problem, best.equation.system
-    some = slice(0, _MOST_RECORDS)
-    times, inputs = (np.asarray(part)[some] for part in problem.conditions)
-    beyond = 1.0 if inputs.shape[2] else 1.5
-    share = np.linspace(0, beyond, _CANDIDATES + 1)
-    every = times[:, :1] + share * (times[:, -1:] - times[:, :1])
-    driven = _driven(every, times, inputs, interpolations(system))
-    with jax.enable_x64(True):
-        wide = eqx.tree_at(
-            lambda p: (p.x, p.conditions, p.pinned), problem,
-            (jnp.zeros((*every.shape, problem.x.shape[2])),
-             (jnp.asarray(every), jnp.asarray(driven)),
-             problem.pinned[some]),
-        )  # fmt: skip
-        eta, slopes = certainty_slopes(wide, best.u[some])
-        scale = jnp.asarray(best.scale)
-        information = np.asarray(problem.noise.information(jnp.asarray(eta), scale)).reshape(-1)
+    system = best.equation.system
+    some, ahead = slice(0, _MOST_RECORDS), slice(beside.fine, None)
+    eta, slopes = beside.look.eta[some, ahead], beside.look.slopes[some, ahead]
+    every, information = beside.at[some, ahead], beside.look.information[some, ahead].reshape(-1)
     design = np.zeros((*eta.shape, len(sure.labels)))
     for r, rows in enumerate(slopes):
         places, columns = taking_part(sure.labels, r)
@@ -397,15 +434,6 @@ def _next(best: Best, sure: Certainty, data: Dataset) -> dict[str, Any] | None:
         sentence += f": it would narrow {label}, the least known, by {100 * (1 - shrink[at]):.0f} %"
     sentence += "."
     return {"sentence": sentence, "channel": name, "time": time}
-
-
-def _minus_log_likelihood(best: Best) -> float:
-    """In nats, all constants included."""
-    problem = best.problem
-    with jax.enable_x64(True):
-        eta = problem.readings(jnp.asarray(best.u))
-        noise = problem.noise.with_scale(tuple(best.scale.tolist()))
-        return -float(noise.log_prob(problem.x, eta))
 
 
 def _number(value: float) -> float | None:

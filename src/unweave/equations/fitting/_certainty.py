@@ -11,6 +11,7 @@ $n / (n - p)$ where the noise's scale was estimated too.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -71,17 +72,16 @@ class Certainty:
 def certainty(problem: Problem, u: np.ndarray, free: np.ndarray) -> Certainty:
     """The `Certainty` at coordinates `u` `(record, latent)`, of those that are `free`."""
     labels = _labels(problem, free)
-    _, slopes = certainty_slopes(problem, u)
-    z = latents_at(problem, u)
+    seen = look(problem, u)
     is_log = _logs(problem.latents)
-    weight = np.asarray(_information(problem, jnp.asarray(u)))
+    weight = np.where(np.isnan(np.asarray(problem.x)), 0.0, seen.information)
     size = len(labels)
     fisher = np.zeros((size, size))
-    for r, (rows, weights) in enumerate(zip(slopes, weight, strict=True)):
+    for r, (rows, weights) in enumerate(zip(seen.slopes, weight, strict=True)):
         places, columns = taking_part(labels, r)
         flat = (rows[..., columns] * np.sqrt(weights)[..., None]).reshape(-1, len(columns))
         fisher[np.ix_(places, places)] += flat.T @ flat
-    phi = np.asarray([_phi(float(z[max(r, 0), j]), bool(is_log[j])) for j, r in labels])
+    phi = np.asarray([_phi(float(seen.z[max(r, 0), j]), bool(is_log[j])) for j, r in labels])
     width = prior_widths(problem.latents, is_log)[[j for j, _ in labels]]
     informs = np.asarray(
         [problem.latents.priors[j].family in ("normal", "log-normal", "truncated-normal")
@@ -96,17 +96,25 @@ def certainty(problem: Problem, u: np.ndarray, free: np.ndarray) -> Certainty:
     )  # fmt: skip
 
 
-def certainty_slopes(problem: Problem, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    r"""$\eta$ `(record, time, channel)` and its derivatives `(record, time, channel, latent)` in
-    the coordinates $\varphi$."""
-    at = jnp.asarray(u)
-    eta, slopes = _slopes(problem, at)
-    z = latents_at(problem, u)
+class Look(NamedTuple):
+    r"""What is seen of the records at some coordinates: $\eta$ `(record, time, channel)`, its
+    derivatives `(record, time, channel, latent)` in the coordinates $\varphi$, the latents
+    `(record, latent)`, and the noise's information `(record, time, channel)`."""
+
+    eta: np.ndarray
+    slopes: np.ndarray
+    z: np.ndarray
+    information: np.ndarray
+
+
+def look(problem: Problem, u: np.ndarray, scale: np.ndarray | None = None) -> Look:
+    """The `Look` at coordinates `u` `(record, latent)`, with this scale of the noise or the most
+    likely one."""
+    eta, slopes, z, turn, information = jax.device_get(_look(problem, *jax.device_put((u, scale))))
     # from the coordinates of the fit to those of the report
-    turn = np.asarray(_turn(problem.latents, at))
     turn = turn / np.where(_logs(problem.latents), np.where(z == 0, 1, z), 1.0)
-    slopes = np.asarray(slopes) / np.where(turn == 0, np.inf, turn)[:, :, None, None]
-    return np.asarray(eta), np.moveaxis(slopes, 1, -1)
+    slopes = slopes / np.where(turn == 0, np.inf, turn)[:, :, None, None]
+    return Look(eta, np.moveaxis(slopes, 1, -1), z, information)
 
 
 def taking_part(labels: Sequence[tuple[int, int]], record: int) -> tuple[list[int], list[int]]:
@@ -173,34 +181,17 @@ def _phi(z: float, is_log: bool) -> float:
     return float(np.log(max(z, 1e-300))) if is_log else float(z)
 
 
-def latents_at(problem: Problem, u: np.ndarray) -> np.ndarray:
-    """The latents `(record, latent)` at coordinates."""
-    return np.asarray(_latents(problem, jnp.asarray(u)))
-
-
-@eqx.filter_jit
-def _latents(problem: Problem, u):
-    return jax.vmap(problem.constrain)(u, problem.pinned)
-
-
 def _logs(latents: Latents) -> np.ndarray:
     """Which latents are spoken of by their logarithm: those whose support is positive."""
     return np.asarray([support(latents, j)[0] >= 0 for j in range(latents.size)])
 
 
 @eqx.filter_jit
-def _slopes(problem: Problem, u):
-    return problem.slopes(u)
-
-
-@eqx.filter_jit
-def _information(problem: Problem, u):
-    eta = problem.readings(u)
-    information = problem.noise.information(eta, problem.scale(eta))
-    return jnp.where(jnp.isnan(problem.x), 0.0, information)
-
-
-@eqx.filter_jit
-def _turn(latents: Latents, u):
-    """The derivative of each latent by its own coordinate."""
-    return jax.vmap(lambda u: jax.jvp(latents.constrain, (u,), (jnp.ones_like(u),))[1])(u)
+def _look(problem: Problem, u, scale):
+    """One program for all of it: each has to be traced and compiled, at the first use."""
+    eta, slopes = problem.slopes(u)
+    constrain, ones = problem.latents.constrain, jnp.ones_like(u[0])
+    _, turn = jax.vmap(lambda u: jax.jvp(constrain, (u,), (ones,)))(u)
+    z = jax.vmap(problem.constrain)(u, problem.pinned)
+    scale = problem.scale(eta) if scale is None else scale
+    return eta, slopes, z, turn, problem.noise.information(eta, scale)

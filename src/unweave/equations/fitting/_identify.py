@@ -3,6 +3,7 @@ r"""Fitting an equation to recordings: many starts, many records, and how sure t
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -23,7 +24,7 @@ from ..solving._defect import grid_error
 from ..solving._drive import drive
 from ..solving._equation import CURVE_NOISES, Equation, interpolations, noise_word
 from ..solving._solve import AbstractMethod, Adaptive, Grid
-from ._certainty import Certainty, certainty, latents_at
+from ._certainty import Certainty, certainty
 from ._levenberg import Lane, Problem, coordinates_of, lanes_at, minimise
 from ._match import (
     Smooth,
@@ -60,7 +61,8 @@ class Best:
     fitted; `objectives` `(start,)` the minus log-likelihoods that every start reached, infinite
     where it failed, and `agree` how many are the best one (of records that share nothing each is
     asked for itself: the mean over them); `scale` the noise of each channel; `solver_error` the
-    largest difference of the fixed grid from an exact solve, in the noise's standard deviations.
+    largest difference of the fixed grid from an exact solve, in the noise's standard deviations;
+    `matched` whether the slopes of the data brought every start near beforehand.
     """
 
     problem: Problem
@@ -74,6 +76,7 @@ class Best:
     scale: np.ndarray
     solver_error: float
     seconds: float
+    matched: bool
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -133,22 +136,23 @@ def search(
             if not np.isfinite(found.objective):
                 raise FitError(_nowhere(starts))
             at = found.best
-            scale, paths = jax.device_get(_standing(problem, jax.device_put(at)))
-            error = solver_error(problem, system, at, times, scale, paths)
+            standing = Standing(*jax.device_get(_standing(problem, jax.device_put(at))))
+            error = solver_error(problem, system, at, times, standing)
             better = _finer(method, error)
             if better is None:
                 break
             # where the grid was too coarse the starts were led astray: all go again from there
             say(f"a finer solve is needed ({error:.2g} noise deviations): {_name(better)}")
             method, u = better, found.u
-        z = latents_at(problem, at)
+    noise_found = kind.with_scale(tuple(standing.scale.tolist()))
     model = Equation(
-        system=system, latents=system.latents, noise=kind.with_scale(tuple(scale.tolist())),
+        system=system, latents=system.latents, noise=noise_found,
         times=tuple(np.unique(times[_longest(times)]).tolist()), method=method,
     )  # fmt: skip
     return Best(
-        problem, model, at, z, np.isnan(pinned), found.objective, found.objectives, found.agree,
-        scale, error, time.monotonic() - began, tuple(notes),
+        problem, model, at, standing.z, np.isnan(pinned), found.objective, found.objectives,
+        found.agree, standing.scale, error, time.monotonic() - began, readings is not None,
+        tuple(notes),
     )  # fmt: skip
 
 
@@ -282,7 +286,7 @@ def _descended(problem: Problem, u: np.ndarray, points: np.ndarray, *, progressi
         objectives = np.asarray(lanes.objective)
         u = coordinates_of(problem, lanes)
         lowest = float(objectives.min())
-        agree = int((objectives < lowest + AGREE).sum())
+        agree = float((objectives < lowest + AGREE).sum())
         return _Found(u, u[int(np.argmin(objectives))], lowest, objectives, agree)
     apart = problem.apart(starts)
     every = _descend(
@@ -340,12 +344,10 @@ def solver_error(
     system: AbstractSystem,
     u: np.ndarray,
     times: np.ndarray,
-    scale: np.ndarray,
-    paths: np.ndarray,
+    standing: "Standing",
 ) -> float:
-    """How far the grid is from the exact solution at the estimates, in deviations of the noise
-    (its `scale`): the worst of the first record and of those with the widest gaps between their
-    times. `paths` `(record, time, state)` are what the grid gave."""
+    """How far the grid is from the exact solution at the estimates, in deviations of the noise:
+    the worst of the first record and of those with the widest gaps between their times."""
     curve = problem.curve
     assert isinstance(curve, EquationCurve)
     method = curve.method
@@ -355,11 +357,11 @@ def solver_error(
         return _halved(problem, u, method)
     gaps = np.diff(times, axis=1).max(axis=1)
     some = dict.fromkeys([0, *np.argsort(-gaps)[:_CHECKED].tolist()])
-    z, host = latents_at(problem, u), HostSystem(system)
+    z, host = standing.z, HostSystem(system)
 
     def worst(r: int) -> float:
-        path = paths[r][_live(times[r])]
-        gap = _gap(problem, host, r, z[r], times, path, method.substeps) / scale
+        path = standing.paths[r][_live(times[r])]
+        gap = _gap(problem, host, r, z[r], times, path, method.substeps) / standing.scale
         return float(np.nan_to_num(gap, nan=np.inf).max(initial=0.0))
 
     return max(map(worst, some))
@@ -399,13 +401,22 @@ def _linked(problem: Problem, y: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(y, 1e-150)) if problem.noise.is_log else y
 
 
+class Standing(NamedTuple):
+    """The noise's `scale` at some coordinates, the latents `z` `(record, latent)` and the states
+    `(record, time, state)` that the grid gives."""
+
+    scale: np.ndarray
+    z: np.ndarray
+    paths: np.ndarray
+
+
 @eqx.filter_jit
 def _standing(problem: Problem, u):
-    """The noise's scale at these coordinates, and the states of every record."""
     curve = problem.curve
     assert isinstance(curve, EquationCurve)
     z = jax.vmap(problem.constrain)(u, problem.pinned)
-    return problem.scale(problem.readings(u)), jax.vmap(curve.states)(z, problem.conditions)
+    paths = jax.vmap(curve.states)(z, problem.conditions)
+    return problem.scale(problem.readings(u)), z, paths
 
 
 def _halved(problem: Problem, u: np.ndarray, method: Grid) -> float:

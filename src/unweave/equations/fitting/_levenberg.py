@@ -56,9 +56,9 @@ class Problem(eqx.Module):
     curve: Curve
     noise: AbstractCurveNoise
     latents: Latents
-    x: Float[Array, "record time channel"]
+    x: Float[Array, "*lane record time channel"]
     conditions: Any
-    pinned: Float[Array, "record latent"]
+    pinned: Float[Array, "*lane record latent"]
     floor: Float[Array, " channel"]
     is_own: tuple[bool, ...] = eqx.field(static=True)
 
