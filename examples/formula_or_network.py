@@ -40,35 +40,30 @@ def formula(source: str) -> uw.Recipe:
     return uw.recipes.equation(source, starts=1 if TOY else 8)
 
 
-def told(title: str, card: uw.Card, folder: Path) -> None:
-    """The card in short: each model's numbers, then what they say in words."""
-    print(f"\n{title}: {card.split}")
-    print(uw.card.table(card))
-    print(f"the page: {uw.write_card(card, folder)}")
-
-
-def heartbeats() -> None:
-    """The first card."""
-    beats = uw.split_at_random(uw.heartbeats(300), seed=0)
+def heartbeats(folder: Path) -> uw.Card:
+    """The first card; its fits are kept in `folder`, so that the same call goes on."""
+    beats = uw.split_at_random(uw.heartbeats(200), seed=0)
     recipes = {"the heart's equation": formula("zoo:ecg"), "beta-vae": network()}
-    card = uw.compare(beats, recipes, seeds=SEEDS, name="simulated heartbeats", quiet=True)
-    told("heartbeats", card, Path("cards/heartbeats"))
+    name = "simulated heartbeats"
+    return uw.compare(beats, recipes, seeds=SEEDS, name=name, out=folder, quiet=TOY)
 
 
-def species() -> None:
+def species(folder: Path) -> uw.Card:
     """The second card."""
-    courses = uw.split_at_random(uw.competition_cloud(20 if TOY else 300), seed=0)
+    courses = uw.split_at_random(uw.competition_cloud(20 if TOY else 200), seed=0)
     recipes = {"competition": formula(COMPETITION), "beta-vae": network()}
     name = "courses of two competing species"
-    card = uw.compare(courses, recipes, seeds=SEEDS, name=name, quiet=True)
-    told("competition", card, Path("cards/competition"))
+    return uw.compare(courses, recipes, seeds=SEEDS, name=name, out=folder, quiet=TOY)
 
 
 def main() -> None:
     """Both cards; at toy size only the second, as the heart's equation takes minutes to compile."""
-    if not TOY:
-        heartbeats()
-    species()
+    for make in (species,) if TOY else (heartbeats, species):
+        folder = Path("cards") / make.__name__
+        card = make(folder)
+        print(f"\n{card.data}: {card.split}")
+        print(uw.card.table(card))
+        print(f"the page: {uw.write_card(card, folder)}")
 
 
 if __name__ == "__main__":

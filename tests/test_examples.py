@@ -109,7 +109,7 @@ def test_formula_or_network(tmp_path):
     text = run("formula_or_network.py", tmp_path)
     assert re.search(r"^competition +\d", text, re.M)
     assert re.search(r"^beta-vae +\d", text, re.M)
-    assert (tmp_path / "cards/competition/card.html").exists()
+    assert (tmp_path / "cards/species/card.html").exists()
 
 
 def test_price_models(tmp_path):

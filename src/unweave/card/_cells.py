@@ -57,6 +57,11 @@ def run_cell(
         raise
     except Exception as error:  # whatever a recipe raises belongs to its cell, not to the card
         cell = Cell(before.readings, " ".join(str(error).split()) or type(error).__name__)
+    finally:
+        if recipe.solve is not None:
+            # a fitted equation's priors are part of its programs, which no other fit can use:
+            # hundreds of them would be held, until no memory is left to map
+            jax.clear_caches()
     if place is not None:
         _write(place, cell)
     return cell
