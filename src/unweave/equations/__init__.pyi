@@ -30,7 +30,7 @@ from .language._formula import formula as formula
 from .fitting._identify import Best as Best
 from .fitting._identify import FitError as FitError
 from .fitting._identify import search as search
-from .fitting._levenberg import Problem as Problem
+from .fitting._problem import Problem as Problem
 from .behaviour._lyapunov import Lyapunov as Lyapunov
 from .behaviour._lyapunov import lyapunov_spectrum as lyapunov_spectrum
 from .behaviour._outcomes import describe as describe

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._model import AbstractDecoder
 from ..data import Dataset
-from .fitting._account import CONFIDENCE
+from .fitting._evidence import CONFIDENCE
 from .fitting._fit import fit_equation
 from .fitting._fitted import narrowed
 from .fitting._prepare import FitError, courses

@@ -2,11 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 from scipy.stats import chi2
@@ -15,17 +12,13 @@ from ..._latents import Latents
 from ...data import Dataset
 from ..language._text import TextSystem
 from ..solving._choose import medians
-from ..solving._equation import interpolations
 from ..solving._solve import Grid
-from ._certainty import Certainty, Look, correlation, look, quantile, taking_part
+from ._certainty import Certainty, correlation, taking_part
+from ._evidence import CONFIDENCE, Beside, beside, curves, evidence
 from ._identifiable import identifiability, next_measurement
 from ._identify import Best
-from ._levenberg import Problem
 from ._match import support
 
-CONFIDENCE = 0.9
-_FINE = 240
-_CANDIDATES = 60
 # of many records the first are asked which reading would help
 _MOST_RECORDS = 12
 # a latent so near an end of its support lies at it, as a share of the way to its median
@@ -47,11 +40,10 @@ def account(best: Best, sure: Certainty, data: Dataset) -> Account:
     starts agree, what the data determine, which measurement would help, what is left over."""
     names = labels(best, sure, data)
     told = identifiability(sure, names)
-    evidence = _evidence(best)
-    beside = _beside(best)
-    curves = _curves(best, sure, evidence, beside)
-    over, left = _left_over(best, curves["residuals"], len(sure.labels))
-    forward = _next(best, sure, data, beside)
+    beside_data, beside_line = evidence(best), beside(best)
+    lines = curves(best, sure, beside_data, beside_line)
+    over, left = _left_over(best, lines["residuals"], len(sure.labels))
+    forward = _next(best, sure, data, beside_line)
     rows = estimates(
         best.equation.latents, sure, best.z, status=told.status,
         records=[str(r) for r in data.records], confidence=CONFIDENCE,
@@ -59,7 +51,7 @@ def account(best: Best, sure: Certainty, data: Dataset) -> Account:
     system = best.equation.system
     n = int((~np.isnan(np.asarray(best.problem.x))).sum())
     free = len(sure.labels) + (len(best.scale) if best.problem.noise.has_scale else 0)
-    likelihood = evidence.log_likelihood
+    likelihood = beside_data.log_likelihood
     numbers: dict[str, Any] = {
         "text": system.text if isinstance(system, TextSystem) else type(system).__name__,
         "latex": system.latex() if isinstance(system, TextSystem) else "",
@@ -103,8 +95,8 @@ def account(best: Best, sure: Certainty, data: Dataset) -> Account:
     }
     numbers["verdict"] = verdict(numbers)
     objectives = np.sort(best.objectives)
-    constant = -evidence.log_likelihood - best.objective
-    return Account(numbers, {**curves, "objectives": objectives + constant})
+    constant = -beside_data.log_likelihood - best.objective
+    return Account(numbers, {**lines, "objectives": objectives + constant})
 
 
 def labels(best: Best, sure: Certainty, data: Dataset) -> tuple[str, ...]:
@@ -234,132 +226,6 @@ def _solver(best: Best) -> dict[str, Any]:
     }
 
 
-class Evidence(NamedTuple):
-    """The fit beside the data: readings and residuals `(record, time, channel)`, and the
-    log-likelihood in nats, all constants included."""
-
-    fitted: np.ndarray
-    residuals: np.ndarray
-    log_likelihood: float
-
-
-def _evidence(best: Best) -> Evidence:
-    problem = best.problem
-    with jax.enable_x64(True):
-        noise = problem.noise.with_scale(tuple(best.scale.tolist()))
-        fitted, residuals, value = jax.device_get(
-            _beside_data(problem, noise, *jax.device_put((best.u, best.scale)))
-        )
-    unseen = np.isnan(np.asarray(problem.x))
-    return Evidence(fitted, np.where(unseen, np.nan, residuals), float(value))
-
-
-@eqx.filter_jit
-def _beside_data(problem: Problem, noise, u, scale):
-    eta = problem.readings(u)
-    return noise.unlink(eta), problem._residual(eta, scale), noise.log_prob(problem.x, eta)
-
-
-class Beside(NamedTuple):
-    """The curve between the data and beyond: `at` the times `(record, time)` at which it was
-    looked at, of which the first `fine` make a line through the data, and the others are
-    candidates for a reading more."""
-
-    at: np.ndarray
-    fine: int
-    look: Look
-
-
-def _beside(best: Best) -> Beside:
-    """Both in one program, for each would have to be compiled."""
-    problem = best.problem
-    times, inputs = (np.asarray(part) for part in problem.conditions)
-    between = max(1, -(-_FINE // max(times.shape[1] - 1, 1)))
-    share = np.arange(between) / between
-    inner = times[:, :-1, None] + share * np.diff(times, axis=1)[:, :, None]
-    fine = np.concatenate([inner.reshape(len(times), -1), times[:, -1:]], axis=1)
-    beyond = 1.0 if inputs.shape[2] else 1.5
-    ahead = np.linspace(0, beyond, _CANDIDATES + 1)
-    candidates = times[:, :1] + ahead * (times[:, -1:] - times[:, :1])
-    # a solve goes forward in time; afterwards each is put back where it belongs
-    every = np.concatenate([fine, candidates], axis=1)
-    order = np.argsort(every, axis=1, kind="stable")
-    at = np.take_along_axis(every, order, axis=1)
-    driven = _driven(at, times, inputs, interpolations(best.equation.system))
-    with jax.enable_x64(True):
-        wide = eqx.tree_at(
-            lambda p: (p.x, p.conditions), problem,
-            (jnp.zeros((*at.shape, problem.x.shape[2])), jax.device_put((at, driven))),
-        )  # fmt: skip
-        seen = look(wide, best.u, best.scale)
-    back = np.argsort(order, axis=1)
-
-    def put_back(part: np.ndarray) -> np.ndarray:
-        return np.take_along_axis(part, back.reshape(*back.shape, *[1] * (part.ndim - 2)), axis=1)
-
-    seen = seen._replace(
-        eta=put_back(seen.eta),
-        slopes=put_back(seen.slopes),
-        information=put_back(seen.information),
-    )
-    return Beside(every, fine.shape[1], seen)
-
-
-def _curves(
-    best: Best, sure: Certainty, evidence: Evidence, beside: Beside
-) -> dict[str, np.ndarray]:
-    """Data, fit, residuals, and the curve on a fine grid with its bands by the delta method."""
-    line = slice(0, beside.fine)
-    curve, covariance = beside.look.eta[:, line], sure.posterior
-    variance = np.zeros(curve.shape)
-    for r, rows in enumerate(beside.look.slopes[:, line]):
-        places, columns = taking_part(sure.labels, r)
-        own = rows[..., columns]
-        variance[r] = ((own @ covariance[np.ix_(places, places)]) * own).sum(axis=-1)
-    spread = np.sqrt(np.maximum(variance, 0.0))
-    noise = 1 / np.sqrt(beside.look.information[:, line])
-    reach = quantile(CONFIDENCE)
-    whole = np.sqrt(spread**2 + sure.inflate * noise**2)
-    lines = {
-        "curve": curve,
-        "curve_low": curve - reach * spread,
-        "curve_high": curve + reach * spread,
-        "data_low": curve - reach * whole,
-        "data_high": curve + reach * whole,
-    }
-    with jax.enable_x64(True):
-        back = _unlinked(best.problem.noise, jax.device_put(np.stack(list(lines.values()))))
-    times, _ = best.problem.conditions
-    return {
-        "times": np.asarray(times),
-        "observed": np.asarray(best.problem.x),
-        "fitted": evidence.fitted,
-        "residuals": evidence.residuals,
-        "curve_times": beside.at[:, line],
-        **dict(zip(lines, np.asarray(back), strict=True)),
-    }
-
-
-@eqx.filter_jit
-def _unlinked(noise, eta):
-    return noise.unlink(eta)
-
-
-def _driven(
-    at: np.ndarray, times: np.ndarray, inputs: np.ndarray, kinds: Sequence[str]
-) -> np.ndarray:
-    """The inputs of each record at other times: held where they are held, else on the line."""
-    driven = np.zeros((*at.shape, inputs.shape[2]))
-    for r in range(len(at)):
-        for c, kind in enumerate(kinds):
-            if kind == "previous":
-                row = np.searchsorted(times[r], at[r], side="right") - 1
-                driven[r, :, c] = inputs[r, np.clip(row, 0, len(times[r]) - 1), c]
-            else:
-                driven[r, :, c] = np.interp(at[r], times[r], inputs[r, :, c])
-    return driven
-
-
 def _left_over(best: Best, residuals: np.ndarray, free: int) -> tuple[list[str], dict[str, Any]]:
     """Whether what `free` fitted numbers leave looks like noise: lag-one autocorrelation and the
     Ljung–Box test (Ljung and Box 1978) of each channel, over all records."""
@@ -404,12 +270,12 @@ def ljung_box(series: Sequence[np.ndarray]) -> tuple[float, float | None]:
     return rho[0], float(chi2.sf(q, lags))
 
 
-def _next(best: Best, sure: Certainty, data: Dataset, beside: Beside) -> dict[str, Any] | None:
+def _next(best: Best, sure: Certainty, data: Dataset, line: Beside) -> dict[str, Any] | None:
     """The one reading more, within the record or half as long again, that would tell most."""
     system = best.equation.system
-    some, ahead = slice(0, _MOST_RECORDS), slice(beside.fine, None)
-    eta, slopes = beside.look.eta[some, ahead], beside.look.slopes[some, ahead]
-    every, information = beside.at[some, ahead], beside.look.information[some, ahead].reshape(-1)
+    some, ahead = slice(0, _MOST_RECORDS), slice(line.fine, None)
+    eta, slopes = line.look.eta[some, ahead], line.look.slopes[some, ahead]
+    every, information = line.at[some, ahead], line.look.information[some, ahead].reshape(-1)
     design = np.zeros((*eta.shape, len(sure.labels)))
     for r, rows in enumerate(slopes):
         places, columns = taking_part(sure.labels, r)

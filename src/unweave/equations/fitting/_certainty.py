@@ -21,8 +21,8 @@ from scipy.stats import norm, t
 
 from ..._latents import Latents
 from ..solving._choose import quantiles
-from ._levenberg import Problem
 from ._match import support
+from ._problem import Problem
 
 
 @dataclass(frozen=True, eq=False)

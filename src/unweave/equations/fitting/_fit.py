@@ -10,8 +10,9 @@ from ..._marginal import Marginal
 from ...data import Dataset
 from .._system import AbstractSystem
 from ..language._text import parse
-from ._account import CONFIDENCE, account, labels
+from ._account import account, labels
 from ._certainty import Certainty
+from ._evidence import CONFIDENCE
 from ._fitted import fitted_model
 from ._identify import Best, search
 from ._posterior import posterior

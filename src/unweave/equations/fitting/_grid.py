@@ -15,8 +15,8 @@ from ..solving._choose import HostSystem, enough_substeps, reference, suited
 from ..solving._defect import grid_error
 from ..solving._drive import drive
 from ..solving._solve import AbstractMethod, Adaptive, Grid
-from ._levenberg import Problem
 from ._match import Smooth, constrained
+from ._problem import Problem
 
 # the largest error of the grid that is let pass, in the noise's deviations
 _SOLVER_ERROR = 0.005

@@ -28,7 +28,7 @@ from ._grid import (
     solver_error,
     stand,
 )
-from ._levenberg import Lane, Problem, coordinates_of, lanes_at, minimise
+from ._levenberg import Lane, coordinates_of, lanes_at, minimise
 from ._match import (
     coordinates,
     initial_latents,
@@ -38,6 +38,7 @@ from ._match import (
 )
 from ._prepare import FitError as FitError
 from ._prepare import courses, prepared
+from ._problem import Problem
 
 #: Two starts agree where their log-likelihoods differ by less than this, in nats.
 AGREE = 0.01

@@ -23,7 +23,8 @@ from ..._latents import Latents
 from ..._noise import Gaussian
 from .._system import AbstractSystem
 from ..solving._choose import HostSystem, medians
-from ._levenberg import Problem, coordinates_of, lanes_at, minimise
+from ._levenberg import coordinates_of, lanes_at, minimise
+from ._problem import Problem
 from ._smooth import Smoother
 
 _NODES = 120
