@@ -1,6 +1,7 @@
 """The documentation says what the code does: names, options, numbers, and code that runs."""
 
 import argparse
+import importlib.util
 import json
 import os
 import re
@@ -112,3 +113,18 @@ def test_python_in_the_other_pages_is_python():
             compile(block, file.name, "exec")
             for name in re.findall(r"\buw\.(\w+)", block):
                 assert name in uw.__all__, f"{file.name} uses uw.{name}"
+
+
+def test_the_page_of_the_first_card_is_that_of_the_script():
+    spec = importlib.util.spec_from_file_location("cards_page", DOCS / "cards.py")
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    numbers = json.loads((DOCS / "cards.json").read_text())
+    assert set(numbers) == {"heartbeats", "species"}
+    assert page("cards.md") == script.page(numbers)
+    for card in numbers.values():
+        assert card["seeds"] == 3
+        assert {"mean", "pca"} < set(card["names"])
+        assert len(card["verdict"]) >= 3
