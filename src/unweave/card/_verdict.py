@@ -110,11 +110,11 @@ def _across(trial: Trial, kinds: dict[str, list[str]], share: float) -> list[str
     if found is None or not found.is_enough:
         return []
     exact = [p for p in found.places if p.name in kinds["exact"]]
-    if found.best.name in kinds["bound"] and all(p in found.left_behind for p in exact):
-        return [
-            f"The bound of {trial.called(found.best.name)} lies above every exact value, so its "
-            "model finds the test data more likely."
-        ]
+    if found.best.name in kinds["bound"]:
+        above = f"The bound of {trial.called(found.best.name)} lies above every exact value"
+        if all(p in found.left_behind for p in exact):
+            return [f"{above}, so its model finds the test data more likely."]
+        return [f"{above}, but by no more than chance would give."]
     return [
         "No bound lies above every exact value, which says nothing about the models behind the "
         "bounds."
