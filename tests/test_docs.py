@@ -126,5 +126,5 @@ def test_the_page_of_the_first_card_is_that_of_the_script():
     assert page("cards.md") == script.page(numbers)
     for card in numbers.values():
         assert card["seeds"] == 3
-        assert {"mean", "pca"} < set(card["names"])
+        assert {"mean", "PCA with 10 latents"} < set(card["names"])
         assert len(card["verdict"]) >= 3
