@@ -81,7 +81,7 @@ def fits(options: argparse.Namespace, folder: pathlib.Path) -> dict:
             best = search(known, data, starts=starts)  # compiles
             found[name] = {
                 "starts": starts,
-                "reached": best.agree,
+                "reached": round(best.agree),
                 "failed": best.failed,
                 "best": best.z[0].tolist(),
             }
@@ -161,7 +161,7 @@ def competition(options: argparse.Namespace, folder: pathlib.Path) -> dict:
                 seconds, best = timed(run)
                 results[name][kind].append(seconds)
             results[name] |= {
-                "reached": best.agree,
+                "reached": round(best.agree),
                 "failed": best.failed,
                 "method": repr(best.equation.method),
             }
