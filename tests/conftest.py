@@ -1,7 +1,9 @@
 """How every test runs: JAX strict, shapes and types checked, real data where it is there."""
 
+import importlib.util
 import os
 import pathlib
+import types
 
 import jax
 import pytest
@@ -67,6 +69,16 @@ def refused(own_folder, capsys):
         return sentence.strip()
 
     return run
+
+
+def script_of(path: pathlib.Path) -> types.ModuleType:
+    """A script that stands outside of the package, as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    return script
 
 
 def _run(words):

@@ -1,7 +1,6 @@
 """The documentation says what the code does: names, options, numbers, and code that runs."""
 
 import argparse
-import importlib.util
 import json
 import os
 import re
@@ -12,7 +11,7 @@ import jax
 import pytest
 
 import unweave as uw
-from conftest import ROOT
+from conftest import ROOT, script_of
 from unweave.cli._parser import _parser
 
 DOCS = ROOT / "docs"
@@ -116,11 +115,7 @@ def test_python_in_the_other_pages_is_python():
 
 
 def test_the_page_of_the_first_card_is_that_of_the_script():
-    spec = importlib.util.spec_from_file_location("cards_page", DOCS / "cards.py")
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+    script = script_of(DOCS / "cards.py")
     numbers = json.loads((DOCS / "cards.json").read_text())
     assert set(numbers) == {"heartbeats", "species"}
     assert page("cards.md") == script.page(numbers)

@@ -1,7 +1,6 @@
 """The model file: exact round trips, and no changed, cut or swapped file is ever read."""
 
 import hashlib
-import importlib.util
 import json
 import pathlib
 import pprint
@@ -17,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
 
+from conftest import script_of
 from unweave._adapt import Inverted
 from unweave._describe import describe, rebuild
 from unweave._noise import Gaussian, StudentT
@@ -367,11 +367,7 @@ def test_leaves_that_do_not_fit_are_refused(tmp_path, change, words):
 
 
 def test_faults_script_in_short(capsys):
-    spec = importlib.util.spec_from_file_location("faults_file", BENCH)
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+    script = script_of(BENCH)
     assert script.main(["--flips", "200", "--truncations", "50", "--kills", "3"]) == 0
     out = capsys.readouterr().out
     assert "200 single-bit flips: 0 loaded" in out

@@ -1,7 +1,5 @@
 """Every equation of the zoo does what the protocol promises, and what its own text says of it."""
 
-import importlib.util
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -11,7 +9,7 @@ from markupsafe import escape
 from scipy.optimize import brentq
 from scipy.special import ellipk
 
-from conftest import ROOT
+from conftest import ROOT, script_of
 from unweave import plots
 from unweave._check import check_model
 from unweave.data import (
@@ -338,9 +336,7 @@ def test_lotka_volterra_means_are_those_of_the_equilibrium():
 
 
 def test_the_page_is_the_one_that_its_script_writes():
-    spec = importlib.util.spec_from_file_location("zoo_page", ROOT / "docs" / "zoo.py")
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+    script = script_of(ROOT / "docs" / "zoo.py")
     assert script.page() == script.PAGE.read_text(encoding="utf-8")
 
 

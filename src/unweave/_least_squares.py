@@ -23,6 +23,18 @@ class Descent(NamedTuple):
     converged: Bool[Array, ""]
 
 
+def value_and_slopes(
+    function: Callable[[Float[Array, " latent"]], Float[Array, "..."]], u: Float[Array, " latent"]
+) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    """A function at `u`, and its derivatives `(latent, ...)`, in one pass of forward mode: the
+    value is carried along once, where a linearisation keeps all of it for a second pass."""
+
+    def along(direction: Array) -> tuple[Array, Array]:
+        return jax.jvp(function, (u,), (direction,))
+
+    return jax.vmap(along, out_axes=(None, 0))(jnp.eye(u.size, dtype=u.dtype))
+
+
 def least_squares(
     residual: Callable[[Float[Array, " latent"]], Float[Array, " residual"]],
     start: Float[Array, " latent"],
@@ -34,10 +46,7 @@ def least_squares(
     reached where a step changes point and cost by less than `tolerance`, relative to them."""
 
     def look(u: Array) -> tuple[Array, Array, Array]:
-        def along(direction: Array) -> tuple[Array, Array]:
-            return jax.jvp(residual, (u,), (direction,))
-
-        r, jacobian = jax.vmap(along, out_axes=(None, 0))(jnp.eye(u.size, dtype=u.dtype))
+        r, jacobian = value_and_slopes(residual, u)
         cost = 0.5 * (r @ r)
         return jnp.where(jnp.isfinite(cost), cost, jnp.inf), jacobian @ r, jacobian @ jacobian.T
 

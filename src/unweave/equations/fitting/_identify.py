@@ -204,7 +204,8 @@ def _descended(problem: Problem, u: np.ndarray, points: np.ndarray, *, progressi
     # the noise's scale is one for all of them again
     joint = minimise(problem, lanes_at(problem, best[None]))
     lowest = float(joint.objective[0])
-    behind = reached - np.where(np.isfinite(reached.min(axis=0)), reached.min(axis=0), 0.0)
+    # where every start failed there is nothing to be behind
+    behind = reached - np.nan_to_num(reached.min(axis=0), posinf=0.0)
     good = np.isfinite(behind)
     mean = np.where(good, behind, 0.0).sum(axis=1) / np.maximum(good.sum(axis=1), 1)
     objectives = np.where(good.any(axis=1), lowest + mean, np.inf)

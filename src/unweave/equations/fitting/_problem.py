@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ..._latents import Latents
+from ..._least_squares import value_and_slopes
 from ..._noise import AbstractCurveNoise
 
 # of a compiled program, or of NumPy outside of it
@@ -68,8 +69,8 @@ class Problem(eqx.Module):
         """The problem of some lanes."""
         if not self.is_apart:
             return self
-        part = jax.tree.map(lambda leaf: leaf[lanes], (self.x, self.conditions, self.pinned))
-        return eqx.tree_at(lambda p: (p.x, p.conditions, p.pinned), self, part)
+        part = jax.tree.map(lambda leaf: leaf[lanes], _of_records(self))
+        return eqx.tree_at(_of_records, self, part)
 
     def over_lanes(self, function: Callable) -> Callable:
         """`function(problem, *lane)` for all lanes at once."""
@@ -77,10 +78,9 @@ class Problem(eqx.Module):
             return lambda *lanes: jax.vmap(lambda *lane: function(self, *lane))(*lanes)
 
         def one(part: Any, *lane: Any) -> Any:
-            at = eqx.tree_at(lambda p: (p.x, p.conditions, p.pinned), self, part)
-            return function(at, *lane)
+            return function(eqx.tree_at(_of_records, self, part), *lane)
 
-        return lambda *lanes: jax.vmap(one)((self.x, self.conditions, self.pinned), *lanes)
+        return lambda *lanes: jax.vmap(one)(_of_records(self), *lanes)
 
     def assemble(
         self, shared: Float[Numbers, " shared"], own: Float[Numbers, "record own"]
@@ -119,10 +119,7 @@ class Problem(eqx.Module):
             def read(u: Array) -> Array:
                 return self.noise.link(self.curve(self.constrain(u, pinned), condition))
 
-            def along(direction: Array) -> tuple[Array, Array]:
-                return jax.jvp(read, (u,), (direction,))
-
-            return jax.vmap(along, out_axes=(None, 0))(jnp.eye(u.size, dtype=u.dtype))
+            return value_and_slopes(read, u)
 
         return jax.vmap(one)(u, self.pinned, self.conditions)
 
@@ -180,6 +177,11 @@ class Problem(eqx.Module):
 
     def _columns(self, own: bool) -> np.ndarray:
         return np.flatnonzero(np.asarray(self.is_own) == own)
+
+
+def _of_records(problem: Problem) -> tuple[Any, ...]:
+    """What has a row for each record."""
+    return problem.x, problem.conditions, problem.pinned
 
 
 def _scores(latents: Latents, z: Float[Array, " latent"]) -> Float[Array, " latent"]:
