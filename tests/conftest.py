@@ -14,6 +14,7 @@ _hook = install_import_hook("unweave", "beartype.beartype")
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data"
+_LONGEST = {"test_examples", "test_fit_equation", "test_zoo", "test_stochastic", "test_training"}
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -22,6 +23,20 @@ jax.config.update(
     "jax_compilation_cache_dir", os.environ.get("UNWEAVE_CACHE", str(ROOT / ".cache" / "jax"))
 )
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_programs():
+    """A worker holds the programs of one file at a time."""
+    from unweave._programs import drop_programs  # not before the hook above is there
+
+    yield
+    drop_programs(only_if_many=False)
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files first, so that no worker is left alone with one at the end."""
+    items.sort(key=lambda item: item.path.stem not in _LONGEST)
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from scipy.interpolate import CubicHermiteSpline
 
 import unweave as uw
 from unweave._course import Course
+from unweave._explicit import _ROUND, At, quartic, stages
 from unweave._latents import Latents, uniform
 from unweave._noise import Gaussian
 from unweave._save import load_model, save_model
@@ -20,7 +21,6 @@ from unweave._tensors import ModelFileError, read_tensors, write_tensors
 from unweave.equations import Adaptive, Equation, Grid, equation, parse, system, zoo_model, zoo_text
 from unweave.equations.solving._choose import AGREES
 from unweave.equations.solving._drive import drive
-from unweave.equations.solving._explicit import _ROUND, _At, _quartic, _slopes
 from unweave.equations.solving._segments import MOST
 
 VAN_DER_POL = "x' = y\ny' = mu*(1 - x^2)*y - x\nmu in (0.1, 5)\nx(0), y(0) in (-3, 3)"
@@ -187,10 +187,10 @@ def test_the_curve_between_two_steps_is_that_of_tsitouras():
 
     with jax.enable_x64(True):
         z, x, t, h = (jnp.asarray(a, jnp.float64) for a in (z, x, 0.7, h))
-        k = _slopes(rates, _At(t, x, rates(t, x), h, h), h)
+        k = stages(rates, At(t, x, rates(t, x), h, h), h)
         peer = diffrax.Tsit5.interpolation_cls(t0=t, t1=t + h, y0=x, y1=x, k=h * jnp.stack(k))
         for share in (0.0, 0.1, 0.5, 0.8, 1.0):
-            ours = jnp.polyval(_quartic(x, h, k)[::-1], share)
+            ours = jnp.polyval(quartic(x, h, k)[::-1], share)
             np.testing.assert_allclose(ours, peer.evaluate(t + share * h), rtol=1e-13)
 
 

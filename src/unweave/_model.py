@@ -11,7 +11,7 @@ observed". A `condition` is whatever is known beside it: sampling times, an inpu
 """
 
 import abc
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import equinox as eqx
 import jax
@@ -106,6 +106,36 @@ class AbstractCurve(AbstractLikelihood):
 
 class AbstractAutoencoder(AbstractLikelihood, AbstractEncoder):
     """What training needs of an encoder and a decoder fitted together."""
+
+
+class Regularity(NamedTuple):
+    r"""How regular a network that is read as a differential equation is, as averages over depth:
+    `kinetic` $\|f\|^2$ and `jacobian` $\|\partial f / \partial x\|_F^2$, each by feature (Finlay et
+    al. 2020, equations 5 and 6)."""
+
+    kinetic: Scalar
+    jacobian: Scalar
+
+
+class AbstractPredictor(AbstractEncoder):
+    """An encoder trained against known answers: its code has one number for each of `names`."""
+
+    names: eqx.AbstractVar[tuple[str, ...]]
+
+    @abc.abstractmethod
+    def predict(
+        self, x: Num[Array, "batch ..."], *, key: Key | None = None
+    ) -> Float[Array, "batch answer"]:
+        """The codes of a batch; with a key as in training, where chance has a part."""
+
+    @abc.abstractmethod
+    def misfit(self, code: Latent, answer: Num[Array, "..."]) -> Scalar:
+        """What training makes small: how badly the code of one observation meets its answer, the
+        index of a class or known numbers (NaN = unknown)."""
+
+    @abc.abstractmethod
+    def regularity(self, x: Num[Array, "batch ..."], key: Key) -> Regularity:
+        """Of a batch; `key` draws the direction that estimates the Jacobian's norm."""
 
 
 class AbstractPosterior(AbstractAutoencoder):

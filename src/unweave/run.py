@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from ._course import Course
 from ._keys import split_on_host
+from ._programs import drop_programs
 from ._save import load_model, save_model
 from ._schema import Schema
 from ._tensors import read_tensors, write_tensors
@@ -99,6 +100,7 @@ def fit(
         _check_folder(folder, settings, resume=resume, force=force)
     began = time.monotonic()
     build_key, train_key = split_on_host(jax.random.key(seed), 2)
+    drop_programs()
     solved = None if recipe.solve is None else recipe.solve(data.train, seed, _teller(quiet))
     model = recipe.build(data.train, build_key) if solved is None else solved.model
     if folder is not None and not resume:
@@ -109,10 +111,8 @@ def fit(
     trained = Trained(model, [], 0, how)
     schema = schema_for(data.train)
     if recipe.plan is not None:
-        trainer = Trainer(
-            model, data.train.observations, data.validation.observations, recipe.plan,
-            key=train_key,
-        )  # fmt: skip
+        train, held_out = (recipe.plan.rows(part) for part in (data.train, data.validation))
+        trainer = Trainer(model, train, held_out, recipe.plan, key=train_key)
         try:
             trained = _train(trainer, data, folder, resume, checkpoint_every, quiet, trackers)
         except TrainingFailed as failure:

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from .._files import write_whole
+from .._programs import drop_programs
 from ..data import Split
 from ..run import Run, fit, load_run, settings_of
 from ..train import Recipe, fingerprint
@@ -59,9 +60,8 @@ def run_cell(
         cell = Cell(before.readings, " ".join(str(error).split()) or type(error).__name__)
     finally:
         if recipe.solve is not None:
-            # a fitted equation's priors are part of its programs, which no other fit can use:
-            # hundreds of them would be held, until no memory is left to map
-            jax.clear_caches()
+            # a fitted equation's priors are part of its programs, which no other fit can use
+            drop_programs(only_if_many=False)
     if place is not None:
         _write(place, cell)
     return cell

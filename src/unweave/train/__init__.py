@@ -26,10 +26,16 @@ from ._objectives import variational_terms as variational_terms
 from ._recipe import Budget as Budget
 from ._recipe import Plan as Plan
 from ._recipe import Recipe as Recipe
+from ._recipe import Rows as Rows
 from ._recipe import Say as Say
 from ._recipe import Solved as Solved
+from ._recipe import observations as observations
 from ._signals import stop_on_signals as stop_on_signals
 from ._steppers import AbstractStepper as AbstractStepper
 from ._steppers import Adversarial as Adversarial
 from ._steppers import Descend as Descend
 from ._steppers import State as State
+from ._supervised import Answered as Answered
+from ._supervised import labelled as labelled
+from ._supervised import supervised as supervised
+from ._supervised import with_factors as with_factors

@@ -19,7 +19,7 @@ from jaxtyping import Array, Int, Num
 
 from .._keys import split_on_host
 from .._model import Key
-from ._recipe import Budget, Plan
+from ._recipe import Budget, Plan, Rows
 from ._steppers import AbstractStepper, State
 
 # rows of one compiled call: enough that its start costs nothing, few enough to stop soon
@@ -88,20 +88,22 @@ class Trainer:
     def __init__(
         self,
         model: eqx.Module,
-        train: np.ndarray,
-        held_out: np.ndarray,
+        train: Rows,
+        held_out: Rows,
         plan: Plan,
         *,
         key: Key,
     ):
         self.plan = plan
-        self.batch = min(plan.batch, len(train))
-        self.per_epoch = len(train) // self.batch
+        self.size = _count(train)
+        self.batch = min(plan.batch, self.size)
+        self.per_epoch = self.size // self.batch
         self.total = self.per_epoch * plan.epochs
-        self.stepper = plan.stepper(Budget(len(train), self.total))
+        self.stepper = plan.stepper(Budget(self.size, self.total))
         self.data = _on_device(train)
-        some = np.linspace(0, len(held_out) - 1, min(len(held_out), _MOST_HELD_OUT))
-        self.held_out = _on_device(held_out[some.round().astype(int)])
+        count = _count(held_out)
+        some = np.linspace(0, count - 1, min(count, _MOST_HELD_OUT)).round().astype(int)
+        self.held_out = _on_device(jax.tree.map(lambda part: part[some], held_out))
         self.model = model
         self.init_key, order_key, self.step_key, self.judge_key = split_on_host(key, 4)
         # the order of the rows is settled on the host, where nothing has to be compiled
@@ -112,7 +114,7 @@ class Trainer:
     def start(self) -> Progress:
         """The state before the first step."""
         state = self.stepper.init(self.model, key=self.init_key)
-        one = jax.eval_shape(lambda: self.data[: self.batch])
+        one = jax.eval_shape(lambda: _take(self.data, slice(self.batch)))
         _, metrics = eqx.filter_eval_shape(self.stepper.step, state, one, self.step_key)
         return Progress(
             state=state,
@@ -148,7 +150,7 @@ class Trainer:
 
     def _epoch(self, progress: Progress, watch: Watch) -> Iterator[Progress]:
         """The calls of one epoch, each followed by the progress it made."""
-        order = np.random.default_rng([*self.order, progress.epoch]).permutation(len(self.data))
+        order = np.random.default_rng([*self.order, progress.epoch]).permutation(self.size)
         while progress.taken < self.per_epoch:
             count = min(self.count, _MOST_STEPS, self.per_epoch - progress.taken)
             first = progress.taken * self.batch
@@ -229,7 +231,7 @@ def _steps(
     stepper: AbstractStepper,
     state: State,
     sums: dict[str, Array],
-    data: Num[Array, "n ..."],
+    data: Rows,
     rows: Int[Array, "most batch"],
     count: Int[Array, ""],
     key: Key,
@@ -241,7 +243,7 @@ def _steps(
         arrays, sums, bad = carry
         state = eqx.combine(arrays, static)
         key_now = jax.random.fold_in(key, state.step)
-        state, metrics = stepper.step(state, data[rows[i]], key_now)
+        state, metrics = stepper.step(state, _take(data, rows[i]), key_now)
         sums = {name: sums[name] + metrics[name] for name in sums}
         bad = jnp.where((bad < 0) & ~jnp.isfinite(metrics["loss"]), state.step, bad)
         return eqx.filter(state, eqx.is_array), sums, bad
@@ -252,9 +254,7 @@ def _steps(
 
 
 @eqx.filter_jit
-def _evaluate(
-    stepper: AbstractStepper, state: State, x: Num[Array, "n ..."], key: Key
-) -> dict[str, Array]:
+def _evaluate(stepper: AbstractStepper, state: State, x: Rows, key: Key) -> dict[str, Array]:
     return stepper.evaluate(state, x, key)
 
 
@@ -267,8 +267,17 @@ def _zeros(names: Iterable[str]) -> dict[str, Array]:
     return {name: jnp.asarray(np.zeros((), np.float32)) for name in names}
 
 
-def _on_device(observations: np.ndarray) -> Num[Array, "n ..."]:
+def _on_device(rows: Rows) -> Rows:
     # networks train in float32; integers stay small, and become real one batch at a time
-    if observations.dtype.kind == "f":
-        observations = observations.astype(np.float32)
-    return jnp.asarray(observations)
+    def put(part: np.ndarray) -> Num[Array, "n ..."]:
+        return jnp.asarray(part.astype(np.float32) if part.dtype.kind == "f" else part)
+
+    return jax.tree.map(put, rows)
+
+
+def _take(rows: Rows, which: Array | slice) -> Rows:
+    return jax.tree.map(lambda part: part[which], rows)
+
+
+def _count(rows: Rows) -> int:
+    return len(jax.tree.leaves(rows)[0])

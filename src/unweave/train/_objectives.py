@@ -18,8 +18,9 @@ Batch: TypeAlias = Num[Array, "batch ..."]
 Step: TypeAlias = Int[Array, ""]
 Loss: TypeAlias = Float[Array, ""]
 Metrics: TypeAlias = dict[str, Array]
-#: A loss to descend and numbers to log, of a model, a batch, a key and the step's number.
-Objective: TypeAlias = Callable[[Any, Batch, Key, Step], tuple[Loss, Metrics]]
+#: A loss to descend and numbers to log, of a model, a batch (what the plan's `rows` gives of
+#: some observations), a key and the step's number.
+Objective: TypeAlias = Callable[[Any, Any, Key, Step], tuple[Loss, Metrics]]
 #: The same of two players, the one that is moved first.
 PairObjective: TypeAlias = Callable[[Any, Any, Batch, Key, Step], tuple[Loss, Metrics]]
 Codes: TypeAlias = Float[Array, "batch latent"]

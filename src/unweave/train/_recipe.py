@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import equinox as eqx
 import numpy as np
@@ -19,18 +19,30 @@ class Budget(NamedTuple):
     steps: int
 
 
+#: A tree of arrays with one row for each observation; a batch has some of the rows.
+Rows: TypeAlias = Any
+
+
+def observations(data: Dataset) -> Rows:
+    """The rows of an objective that needs the observations alone."""
+    return data.observations
+
+
 @dataclass(frozen=True)
 class Plan:
     """Training by steps: `epochs` passes over the data in batches of `batch`.
 
-    With `patience` the model of the epoch with the lowest held-out loss is kept, and training
-    stops when that many epochs have passed without a lower one; without, the last is kept.
+    `rows` takes from a dataset what the objective is given: the observations, or a tree that
+    holds their labels or conditions too. With `patience` the model of the epoch with the lowest
+    held-out loss is kept, and training stops when that many epochs have passed without a lower
+    one; without, the last is kept.
     """
 
     stepper: Callable[[Budget], AbstractStepper]
     epochs: int
     batch: int = 64
     patience: int | None = None
+    rows: Callable[[Dataset], Rows] = observations
 
     def __post_init__(self):
         for name in ("epochs", "batch"):

@@ -16,10 +16,10 @@ import jax.numpy as jnp
 import optimistix as optx
 from jaxtyping import Array, Float
 
+from ..._explicit import explicit_path
 from .._system import AbstractSystem
 from ..language._text import TextSystem
 from ._drive import Drive
-from ._explicit import explicit_path
 from ._segments import path_with_events, vector_field
 
 

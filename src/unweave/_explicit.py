@@ -24,11 +24,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-Rates: TypeAlias = Callable[[Float[Array, ""], Float[Array, " state"]], Float[Array, " state"]]
+Rates: TypeAlias = Callable[[Float[Array, ""], Float[Array, "*state"]], Float[Array, "*state"]]
 
-_PAIR = diffrax.Tsit5.tableau
+PAIR = diffrax.Tsit5.tableau
 #: $\sum_i b_i(1/2) k_i$ leads to the middle of a step, of order 4 (Tsitouras 2011, section 4).
-_MIDDLE = (
+MIDDLE = (
     0.107412352300968752, 0.01135625, 0.39560903056045309, -0.344752143525935466,
     1.31618536495816474, -1.01706085429365112, 0.03125,
 )  # fmt: skip
@@ -37,13 +37,13 @@ _TURN, _ROUND = 16, 128
 _GROWTH = 10.0
 
 
-class _At(NamedTuple):
+class At(NamedTuple):
     """How far a course has come: time, state, the rates there, the width to try next, and how
     many times wider the one after that may be."""
 
     t: Float[Array, ""]
-    x: Float[Array, " state"]
-    slope: Float[Array, " state"]
+    x: Float[Array, "*state"]
+    slope: Float[Array, "*state"]
     width: Float[Array, ""]
     growth: Float[Array, ""]
 
@@ -69,34 +69,34 @@ def explicit_path(
     held."""
     end = times[-1]
 
-    def goes_on(at: _At) -> Bool[Array, ""]:
+    def goes_on(at: At) -> Bool[Array, ""]:
         # false too where the width is NaN, since the rates are
         return (at.t < end) & (at.t + at.width > at.t)
 
-    def attempt(at: _At, _: None) -> tuple[_At, _Piece]:
+    def attempt(at: At, _: None) -> tuple[At, _Piece]:
         after = jnp.where(at.width >= end - at.t, end, at.t + at.width)
         h = after - at.t
-        slopes = _slopes(rates, at, h)
-        x = at.x + h * _sum(_PAIR.b_sol, slopes)
+        slopes = stages(rates, at, h)
+        x = at.x + h * weighted(PAIR.b_sol, slopes)
         scale = absolute + relative * jnp.maximum(jnp.abs(at.x), jnp.abs(x))
-        error = _size(h * _sum(_PAIR.b_error, slopes) / scale)
+        error = size(h * weighted(PAIR.b_error, slopes) / scale)
         error = jnp.where(jnp.isnan(error), jnp.inf, error)
         taken = error < 1
         factor = jnp.clip(0.9 * error**-0.2, 0.2, at.growth)
         width = jax.lax.stop_gradient(h * factor)
-        new = _At(after, x, slopes[-1], width, jnp.full_like(h, _GROWTH))
+        new = At(after, x, slopes[-1], width, jnp.full_like(h, _GROWTH))
         old = at._replace(width=width, growth=jnp.ones_like(h))
         moved = jax.tree.map(lambda new, old: jnp.where(taken, new, old), new, old)
-        piece = _Piece(at.t, jnp.where(h > 0, h, 1), _quartic(at.x, h, slopes))
+        piece = _Piece(at.t, jnp.where(h > 0, h, 1), quartic(at.x, h, slopes))
         return moved, piece
 
-    def turn(at: _At) -> tuple[_At, _Piece]:
+    def turn(at: At) -> tuple[At, _Piece]:
         return jax.lax.scan(attempt, at, length=_TURN)
 
     never = jnp.full(_TURN, jnp.inf, start.dtype)
     none = _Piece(never, jnp.ones_like(never), jnp.zeros((_TURN, 5, *start.shape), start.dtype))
 
-    def round_(carry: tuple[_At, Array]) -> tuple[tuple[_At, Array], None]:
+    def round_(carry: tuple[At, Array]) -> tuple[tuple[At, Array], None]:
         at, states = carry
         later, pieces = _while_any(goes_on, turn, at, none, _ROUND // _TURN)
         pieces = jax.tree.map(lambda a: a.reshape(_ROUND, *a.shape[2:]), pieces)
@@ -105,40 +105,40 @@ def explicit_path(
         return (later, jnp.where(inside[:, None], read, states)), None
 
     slope = rates(times[0], start)
-    width = _first_width(rates, times[0], start, slope, relative, absolute)
-    at = _At(times[0], start, slope, width, jnp.full_like(width, _GROWTH))
+    width = first_width(rates, times[0], start, slope, relative, absolute)
+    at = At(times[0], start, slope, width, jnp.full_like(width, _GROWTH))
     states = jnp.where((times <= times[0])[:, None], start[None], jnp.inf)
     carry, rounds = (at, states), -(-most_steps // _ROUND)
     (_, states), _ = _while_any(lambda carry: goes_on(carry[0]), round_, carry, None, rounds)
     return states
 
 
-def _slopes(rates: Rates, at: _At, h: Float[Array, ""]) -> list[Float[Array, " state"]]:
+def stages(rates: Rates, at: At, h: Float[Array, ""]) -> list[Float[Array, "*state"]]:
     """$k_1, …, k_7$, of which the last is the first of the next step."""
     slopes = [at.slope]
-    for weights, share in zip(_PAIR.a_lower, _PAIR.c, strict=True):
-        slopes.append(rates(at.t + float(share) * h, at.x + h * _sum(weights, slopes)))
+    for weights, share in zip(PAIR.a_lower, PAIR.c, strict=True):
+        slopes.append(rates(at.t + float(share) * h, at.x + h * weighted(weights, slopes)))
     return slopes
 
 
-def _sum(weights: Any, slopes: list[Float[Array, " state"]]) -> Float[Array, " state"]:
+def weighted(weights: Any, slopes: list[Float[Array, "*state"]]) -> Float[Array, "*state"]:
     # term by term and not a product of matrices: compiled together with what stands around it
     terms = [float(w) * k for w, k in zip(weights, slopes, strict=False) if w != 0]
     return sum(terms[1:], terms[0])
 
 
-def _size(x: Float[Array, " state"]) -> Float[Array, ""]:
+def size(x: Float[Array, "*state"]) -> Float[Array, ""]:
     """The root of the mean square."""
     return jnp.sqrt(jnp.mean(x**2))
 
 
-def _quartic(
-    x: Float[Array, " state"], h: Float[Array, ""], slopes: list[Float[Array, " state"]]
-) -> Float[Array, "5 state"]:
+def quartic(
+    x: Float[Array, "*state"], h: Float[Array, ""], slopes: list[Float[Array, "*state"]]
+) -> Float[Array, "5 ..."]:
     """The quartic with the values and slopes of both ends and the value in the middle, by
     powers of the share of the step: it is the interpolant of Tsitouras, of order 4."""
     begin, end = h * slopes[0], h * slopes[-1]
-    middle, whole = h * _sum(_MIDDLE, slopes), h * _sum(_PAIR.b_sol, slopes)
+    middle, whole = h * weighted(MIDDLE, slopes), h * weighted(PAIR.b_sol, slopes)
     return jnp.stack(
         [
             x,
@@ -162,22 +162,22 @@ def _read(pieces: _Piece, times: Float[Array, " time"]) -> Float[Array, "time st
     return state
 
 
-def _first_width(
+def first_width(
     rates: Rates,
     t: Float[Array, ""],
-    x: Float[Array, " state"],
-    slope: Float[Array, " state"],
+    x: Float[Array, "*state"],
+    slope: Float[Array, "*state"],
     relative: float,
     absolute: float,
 ) -> Float[Array, ""]:
     """The width of the first step, from the sizes of the state, the rates and their change
     (Hairer, Nørsett and Wanner 1993, *Solving Ordinary Differential Equations I*, II.4)."""
     scale = absolute + relative * jnp.abs(x)
-    state, speed = _size(x / scale), _size(slope / scale)
+    state, speed = size(x / scale), size(slope / scale)
     small = (state < 1e-5) | (speed < 1e-5)
     trial = jnp.where(small, 1e-6, 0.01 * state / jnp.where(small, 1, speed))
     change = rates(t + trial, x + trial * slope) - slope
-    steepest = jnp.maximum(speed, _size(change / scale) / trial)
+    steepest = jnp.maximum(speed, size(change / scale) / trial)
     flat = steepest <= 1e-15
     wide = (0.01 / jnp.where(flat, 1, steepest)) ** 0.2
     width = jnp.minimum(100 * trial, jnp.where(flat, jnp.maximum(1e-6, 1e-3 * trial), wide))

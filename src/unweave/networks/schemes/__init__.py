@@ -1,0 +1,30 @@
+"""Networks whose depth is a differential equation: fields, schemes, memory, predictors."""
+
+from ._build import Layout as Layout
+from ._build import continuous_net as continuous_net
+from ._build import stepped_net as stepped_net
+from ._depth import AbstractDepth as AbstractDepth
+from ._depth import Continuous as Continuous
+from ._depth import Stepped as Stepped
+from ._field import ConvField as ConvField
+from ._field import MLPField as MLPField
+from ._field import SplitField as SplitField
+from ._memory import AbstractMemory as AbstractMemory
+from ._memory import Backsolve as Backsolve
+from ._memory import Checkpointed as Checkpointed
+from ._memory import Direct as Direct
+from ._memory import Undone as Undone
+from ._predict import Classifier as Classifier
+from ._predict import DeepNet as DeepNet
+from ._predict import Regressor as Regressor
+from ._predict import parameters as parameters
+from ._scheme import EULER as EULER
+from ._scheme import FRACTALNET as FRACTALNET
+from ._scheme import MIDPOINT as MIDPOINT
+from ._scheme import RK4 as RK4
+from ._scheme import AbstractScheme as AbstractScheme
+from ._scheme import Coupling as Coupling
+from ._scheme import RungeKutta as RungeKutta
+from ._scheme import TwoStep as TwoStep
+from ._scheme import integrate as integrate
+from ._scheme import polynet as polynet

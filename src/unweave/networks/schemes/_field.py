@@ -1,0 +1,92 @@
+r"""Neural fields: networks read as the rates of change of their input, $\dot x = f(t, x)$."""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..._model import Key
+from .._conv import Conv
+from .._mlp import MLP
+
+
+class MLPField(eqx.Module):
+    r"""$f(t, x) = \mathrm{MLP}(x)$, or $\mathrm{MLP}(x, t)$ where time is told.
+
+    **Arguments:** `size` of the state, `widths` of the hidden layers.
+    """
+
+    net: MLP
+    timed: bool = eqx.field(static=True)
+
+    def __init__(
+        self,
+        size: int,
+        widths: tuple[int, ...],
+        *,
+        timed: bool = False,
+        activation: Callable[[Array], Array] = jax.nn.tanh,
+        key: Key,
+    ):
+        self.net = MLP(size + timed, size, widths, activation=activation, key=key)
+        self.timed = timed
+
+    def __call__(self, t: Float[Array, ""], x: Float[Array, " state"]) -> Float[Array, " state"]:
+        """The rates at `x`."""
+        if self.timed:
+            x = jnp.concatenate([x, jnp.asarray(t, x.dtype)[None]])
+        return self.net(x)
+
+
+class ConvField(eqx.Module):
+    r"""$f(x) = W_2 * a(W_1 * a(x))$ on feature maps `(row, column, channel)` or `(time,
+    channel)`, both convolutions of kernel 3 as matrix products, so that a solve on a CPU runs
+    them at full speed. The block of a residual network with the activation first (He et al.
+    2016b) without its normalisation: a field must not depend on the batch.
+
+    **Arguments:** `dims`, 1 or 2; `channels` of the state and `hidden` ones.
+    """
+
+    inner: Conv
+    outer: Conv
+    activation: Callable[[Array], Array]
+
+    def __init__(
+        self,
+        dims: int,
+        channels: int,
+        hidden: int,
+        *,
+        activation: Callable[[Array], Array] = jax.nn.relu,
+        key: Key,
+    ):
+        inner, outer = jax.random.split(key)
+        self.inner = Conv(dims, channels, hidden, kernel=3, stride=1, padding=1, key=inner)
+        self.outer = Conv(dims, hidden, channels, kernel=3, stride=1, padding=1, key=outer)
+        self.activation = activation
+
+    def __call__(self, t: Float[Array, ""], x: Float[Array, "*state"]) -> Float[Array, "*state"]:
+        """The rates at `x`."""
+        return self.outer(self.activation(self.inner(self.activation(x))))
+
+
+class SplitField(eqx.Module):
+    r"""$\dot a = f_1(t, b)$, $\dot b = f_2(t, a)$ on the two halves of the last axis: a field
+    that every scheme can step, and a `Coupling` can undo."""
+
+    first: Callable
+    second: Callable
+
+    def __call__(self, t: Float[Array, ""], x: Float[Array, "*state"]) -> Float[Array, "*state"]:
+        """The rates at `x`."""
+        a, b = jnp.split(x, 2, axis=-1)
+        return jnp.concatenate([self.first(t, b), self.second(t, a)], axis=-1)
+
+
+def over_batch(field: Callable) -> Callable:
+    """The field on a batch of states, a split field still split."""
+    if isinstance(field, SplitField):
+        return SplitField(over_batch(field.first), over_batch(field.second))
+    return jax.vmap(field, in_axes=(None, 0))

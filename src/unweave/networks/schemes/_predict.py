@@ -1,0 +1,118 @@
+r"""Networks that answer: a lift into features, a way through depth, a head that reads them."""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Num
+
+from ..._model import AbstractPredictor, Condition, Key, Latent, Observation, Regularity, Scalar
+from ...data import Scale
+from ._depth import AbstractDepth
+
+
+class DeepNet(eqx.Module):
+    r"""$x \mapsto \text{head}(\Phi(\text{lift}(x)))$, where $\Phi$ is the way through depth.
+
+    **Fields:** `lift` and `head`, of one observation; `depth`, of a batch; `scale`, from the
+    user's units. What was not observed enters as the scaled mean, zero.
+    """
+
+    lift: Callable
+    depth: AbstractDepth
+    head: Callable
+    scale: Scale
+
+    def features(self, x: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:
+        """What enters at depth 0."""
+        real = x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.float32)
+        scaled = self.scale.apply(real)
+        return jax.vmap(self.lift)(jnp.where(jnp.isnan(scaled), 0, scaled))
+
+    def read(
+        self, features: Float[Array, "batch ..."], *, key: Key | None = None
+    ) -> Float[Array, "batch answer"]:
+        """The answers, from the features at depth 0."""
+        return jax.vmap(self.head)(self.depth.through(features, key=key))
+
+    def answers(
+        self, x: Num[Array, "batch ..."], *, key: Key | None = None
+    ) -> Float[Array, "batch answer"]:
+        """The answers for a batch."""
+        return self.read(self.features(x), key=key)
+
+    def regularity(self, x: Num[Array, "batch ..."], key: Key) -> Regularity:
+        """Averages over the way, the Jacobian's norm by one random direction at each point
+        (Hutchinson 1990)."""
+        points = self.depth.path(self.features(x))
+        rates, pull = jax.vjp(self.depth.rates, points)
+        direction = jax.random.rademacher(key, points.shape, points.dtype)
+        (moved,) = pull(direction)
+        return Regularity((rates**2).mean(), (moved**2).mean())
+
+
+class Classifier(AbstractPredictor):
+    r"""$\log p(\text{class} \mid x)$, the log-softmax of a network's answers.
+
+    Its code has one number for each class, in the order of `names`.
+    """
+
+    net: DeepNet
+    names: tuple[str, ...] = eqx.field(static=True)
+
+    def encode(
+        self, x: Observation, condition: Condition = None, *, key: Key | None = None
+    ) -> Latent:
+        """The log-probability of every class; nothing is drawn."""
+        return self.predict(x[None])[0]
+
+    def predict(
+        self, x: Num[Array, "batch ..."], *, key: Key | None = None
+    ) -> Float[Array, "batch answer"]:
+        """Log-probabilities for a batch."""
+        return jax.nn.log_softmax(self.net.answers(x, key=key))
+
+    def misfit(self, code: Latent, answer: Num[Array, "..."]) -> Scalar:
+        r"""$-\log p(\text{answer} \mid x)$ in nats."""
+        return -code[answer]
+
+    def regularity(self, x: Num[Array, "batch ..."], key: Key) -> Regularity:
+        """Of the way through depth."""
+        return self.net.regularity(x, key)
+
+
+class Regressor(AbstractPredictor):
+    """Numbers read off an observation, each of `names` in its own unit of `units`, which
+    `answer_scale` gives back."""
+
+    net: DeepNet
+    names: tuple[str, ...] = eqx.field(static=True)
+    answer_scale: Scale
+
+    def encode(
+        self, x: Observation, condition: Condition = None, *, key: Key | None = None
+    ) -> Latent:
+        """The numbers in the user's units; nothing is drawn."""
+        return self.predict(x[None])[0]
+
+    def predict(
+        self, x: Num[Array, "batch ..."], *, key: Key | None = None
+    ) -> Float[Array, "batch answer"]:
+        """The numbers for a batch, in the user's units."""
+        return self.answer_scale.undo(self.net.answers(x, key=key))
+
+    def misfit(self, code: Latent, answer: Num[Array, "..."]) -> Scalar:
+        """The mean square of the errors in units of the training answers' spread."""
+        known = ~jnp.isnan(answer)
+        error = self.answer_scale.apply(code) - self.answer_scale.apply(answer)
+        return (jnp.where(known, error, 0) ** 2).sum() / jnp.maximum(known.sum(), 1)
+
+    def regularity(self, x: Num[Array, "batch ..."], key: Key) -> Regularity:
+        """Of the way through depth."""
+        return self.net.regularity(x, key)
+
+
+def parameters(model: eqx.Module) -> int:
+    """How many trainable numbers a model has."""
+    return sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(model, eqx.is_inexact_array)))
