@@ -26,7 +26,7 @@ from ._version import __version__
 _ROOMS = ("data", "equations", "networks", "train", "evaluate")
 
 #: Modules of the foundations, whose classes a file names as ":Name".
-_FOUNDATIONS = ("_latents", "_noise", "_schema", "_adapt", "_marginal")
+_FOUNDATIONS = ("_latents", "_noise", "_schema", "_adapt", "_marginal", "_replay")
 
 _FOREIGN: dict[str, type] = {
     f"equinox.nn:{name}": getattr(eqx.nn, name)

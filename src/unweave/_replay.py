@@ -9,6 +9,7 @@ about three solves, and memory is two states a step.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
@@ -25,7 +26,8 @@ Field: TypeAlias = Callable[[Any, Float[Array, ""], Float[Array, "*state"]], Flo
 _SAFETY, _SHRINK, _GROW = 0.9, 0.2, 10.0
 
 
-class Tolerance(NamedTuple):
+@dataclass(frozen=True)
+class Tolerance:
     """How exact a step is, relative to the state and absolute, and how many may be taken."""
 
     relative: float = 1e-4
@@ -156,12 +158,12 @@ def _forward(
                 kept.widths.at[count].set(h),
                 kept.states.at[count].set(x),
                 kept.slopes.at[count].set(slope),
-                count + taken,
+                count + taken.astype(count.dtype),
             )
         grow = jnp.clip(_SAFETY * error**-0.2, _SHRINK, _GROW)
         return (
             jnp.where(taken, after, t), jnp.where(taken, new, x), jnp.where(taken, ks[-1], slope),
-            h * grow, reached, outputs, count + taken, tried + 1, kept,
+            h * grow, reached, outputs, count + taken.astype(count.dtype), tried + 1, kept,
         )  # fmt: skip
 
     zero = jnp.asarray(0)

@@ -1,15 +1,18 @@
 """What `fit` reports of a fitted model, beside what needs no network."""
 
+from dataclasses import asdict
 from typing import Any
 
 import equinox as eqx
 import numpy as np
 
-from ._many import real
-from ._model import AbstractDecoder
+from ._many import many, real
+from ._model import AbstractDecoder, AbstractPredictor
 from .data import Split
 from .evaluate import NOTHING, explained_variance, observed_mean, reconstruction_score, summarise
 from .networks import fit_pca
+from .networks.schemes import Classifier, Regressor, parameters, refinements, score
+from .networks.schemes import verdict as depth_verdict
 from .train import Recipe, Row, Trained
 
 # enough training data to fit PCA as a baseline, and to compare training with test
@@ -31,6 +34,8 @@ def measure(
     Where nothing was held out and the fit gave its own account (`described`), there is nothing
     for these measures to add.
     """
+    # what a predictor gives back is an answer, and none of these measures is about that
+    described = described or isinstance(model, AbstractPredictor)
     summary = NOTHING if described else summarise(model, data.test)
     seen = data.train.thinned(_ENOUGH)
     latents = model.latents if isinstance(model, AbstractDecoder) else None
@@ -55,9 +60,48 @@ def measure(
         "kl_per_latent": summary.kl_per_latent,
         "active": summary.active,
         "active_latents": summary.active_latents,
+        "prediction": prediction(model, data),
         "split": data.how,
         "notes": list(data.train.notes),
     }
+
+
+def prediction(model: eqx.Module, data: Split) -> dict[str, Any] | None:
+    """How well a predictor answers on the test part, and what its depth is; None of others."""
+    if not isinstance(model, Classifier | Regressor):
+        return None
+    test, classes = data.test.thinned(_ENOUGH), isinstance(model, Classifier)
+    answers = test.labels if classes else test.factors
+    assert answers is not None
+    x = real(test.observations).astype(np.float32)
+    found = refinements(model, x, answers)
+    codes = many(model.encode, x, None)
+    told: dict[str, Any] = {
+        "answers": list(model.names),
+        "kind": "accuracy" if classes else "explained variance",
+        "score": score(model, codes, answers),
+        "n": len(test),
+        "parameters": parameters(model),
+        "refined": [asdict(one) for one in found],
+        "verdict": depth_verdict(model, found),
+    }
+    if classes:
+        seen = data.train.labels
+        assert seen is not None
+        n = len(model.names)
+        most = int(np.bincount(seen, minlength=n).argmax())
+        confusion = np.zeros((n, n), int)
+        np.add.at(confusion, (answers, codes.argmax(1)), 1)
+        right = codes[np.arange(len(codes)), answers]
+        told |= {
+            "most_frequent": float((answers == most).mean()),
+            "log_loss": -float(right.mean(dtype=np.float64)),
+            "confusion": confusion.tolist(),
+        }
+    else:
+        error = np.sqrt(np.nanmean((codes - answers) ** 2, axis=0))
+        told["root_mean_square"] = dict(zip(model.names, error.tolist(), strict=True))
+    return told
 
 
 def baselines(data: Split, latents: int) -> Row:

@@ -188,17 +188,36 @@ def _fit_text(result: Mapping[str, Any]) -> str:
         lines.append(
             f"explains {100 * result['explained_variance']:.2f} % of the held-out variance{pca}"
         )
+    if result["prediction"] is not None:
+        lines += prediction_lines(result["prediction"])
     if result["log_density"] is not None:
         of = "these" if result["split"].startswith("Nothing was held out") else "held-out"
         lines.append(
             f"log-density of {of} data {result['log_density']:.2f} nats per observation "
             f"({result['density_kind']})"
         )
-    if result["active_latents"] is not None and "equation" not in result:
+    kept = "equation" in result or result["prediction"] is not None
+    if result["active_latents"] is not None and not kept:
         lines.append(f"{result['active_latents']} of {result['latents']} latents are active")
     lines += [f"{result['stopped']}, in {result['seconds']:.1f} s", f"run: {result['run']}"]
     lines += [f"{kind}: {result[kind]}" for kind in ("report", "article") if kind in result]
     return "\n".join(lines)
+
+
+def prediction_lines(told: Mapping[str, Any]) -> list[str]:
+    """What a predictor reached on test data, in sentences."""
+    if told["kind"] == "accuracy":
+        first = (
+            f"answers {100 * told['score']:.2f} % of {told['n']} test observations rightly (always "
+            f"the most frequent class: {100 * told['most_frequent']:.2f} %)"
+        )
+    else:
+        errors = ", ".join(f"{name} {e:.4g}" for name, e in told["root_mean_square"].items())
+        first = (
+            f"explains {100 * told['score']:.2f} % of the answers' variance on {told['n']} test "
+            f"observations; root mean square errors: {errors}"
+        )
+    return [first, f"{told['parameters']:,} parameters. {told['verdict']}"]
 
 
 def fit_help(options: argparse.Namespace, parser: argparse.ArgumentParser) -> str:

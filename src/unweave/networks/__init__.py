@@ -1,5 +1,6 @@
 """networks."""
 
+from . import schemes as schemes
 from ._autoregression import Autoregression as Autoregression
 from ._autoregression import fit_autoregression as fit_autoregression
 from ._axes import Axes as Axes
@@ -22,3 +23,19 @@ from ._start import Skip as Skip
 from ._start import start_pair as start_pair
 from ._vae import VAE as VAE
 from ._vae import Autoencoder as Autoencoder
+from .schemes import Backsolve as Backsolve
+from .schemes import Checkpointed as Checkpointed
+from .schemes import Classifier as Classifier
+from .schemes import Continuous as Continuous
+from .schemes import ConvField as ConvField
+from .schemes import Coupling as Coupling
+from .schemes import DeepNet as DeepNet
+from .schemes import Direct as Direct
+from .schemes import MLPField as MLPField
+from .schemes import Pooled as Pooled
+from .schemes import Regressor as Regressor
+from .schemes import RungeKutta as RungeKutta
+from .schemes import SplitField as SplitField
+from .schemes import Stepped as Stepped
+from .schemes import TwoStep as TwoStep
+from .schemes import Undone as Undone

@@ -43,7 +43,8 @@ class ReportContent:
     `(latent, step, *shape)` in even steps of the standard normal score from `low` to `high`,
     the other latents at the centre of their priors.
 
-    **An equation** that was fitted has sections of its own, `equation`.
+    **An equation** that was fitted has sections of its own, `equation`; a network that answers
+    has its `prediction`, as `measure` gives it.
     """
 
     title: str
@@ -78,6 +79,7 @@ class ReportContent:
     low: float = -3.0
     high: float = 3.0
     equation: EquationContent | None = None
+    prediction: Mapping[str, Any] | None = None
 
     def __post_init__(self):
         n = len(self.latents)

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from .. import show
-from .._model import AbstractDecoder, AbstractEncoder
+from .._model import AbstractDecoder, AbstractEncoder, AbstractSampler
 from ..run import Run
 from ._citations import bibtex, citations, keys_of_equation
 from ._content import Measure, ReportContent
@@ -42,7 +42,9 @@ def content_of(run: Run) -> ReportContent:
         if isinstance(model, AbstractEncoder) and equation is None:
             x = run.examples
             xhat = show.reconstruct(model, x, conditions=run.conditions)
-    samples = show.draw(model, _SAMPLES, conditions=run.conditions, key=jax.random.key(0))
+    samples = None
+    if isinstance(model, AbstractSampler):
+        samples = show.draw(model, _SAMPLES, conditions=run.conditions, key=jax.random.key(0))
     kl = result["kl_per_latent"]
     explained = result["explained_variance"]
     density = result["log_density"]
@@ -81,6 +83,7 @@ def content_of(run: Run) -> ReportContent:
         samples=samples,
         traversal=walk,
         equation=equation,
+        prediction=result.get("prediction"),
     )  # fmt: skip
 
 

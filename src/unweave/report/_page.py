@@ -93,6 +93,10 @@ def _headline(content: ReportContent) -> list[tuple[str, str]]:
     if content.equation is not None:
         return headline_of(content.equation.account)
     shown = []
+    if content.prediction is not None:
+        told = content.prediction
+        shown.append((percent(told["score"]), f"{told['kind']}, test"))
+        shown.append((f"{told['parameters']:,}", "parameters"))
     if content.explained_variance is not None:
         shown.append((percent(content.explained_variance.value), "explained variance, test"))
     if content.active is not None:

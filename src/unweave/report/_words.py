@@ -1,6 +1,8 @@
 """What the numbers say, in plain sentences."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +30,8 @@ def verdict(content: ReportContent) -> tuple[str, ...]:
     equation, what its own account says."""
     if content.equation is not None:
         return tuple(content.equation.account["verdict"])
+    if content.prediction is not None:
+        return _answers(content.prediction)
     sentences = [
         _what_is_kept(content),
         *_against_baselines(content),
@@ -37,6 +41,23 @@ def verdict(content: ReportContent) -> tuple[str, ...]:
     ]
     found = tuple(sentence for sentence in sentences if sentence)
     return found or ("No measure on held-out data was given, so nothing is claimed here.",)
+
+
+def _answers(told: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a predictor reached, and whether its depth is a differential equation."""
+    seen = f"{told['n']:,} test observations"
+    if told["kind"] == "accuracy":
+        first = (
+            f"It answers {percent(told['score'])} of {seen} rightly; always saying the class that "
+            f"is most frequent in training would answer {percent(told['most_frequent'])}."
+        )
+    else:
+        errors = ", ".join(f"{k} {number(v)}" for k, v in told["root_mean_square"].items())
+        first = (
+            f"It explains {percent(told['score'])} of the answers' variance on {seen}; root mean "
+            f"square errors: {errors}."
+        )
+    return first, told["verdict"]
 
 
 def count(n: int) -> str:

@@ -12,6 +12,7 @@ from ._loop import Trainer as Trainer
 from ._loop import TrainingFailed as TrainingFailed
 from ._loop import Watch as Watch
 from ._objectives import Objective as Objective
+from ._objectives import Rows as Rows
 from ._objectives import autoencode as autoencode
 from ._objectives import capacity as capacity
 from ._objectives import disentangled_prior as disentangled_prior
@@ -26,7 +27,6 @@ from ._objectives import variational_terms as variational_terms
 from ._recipe import Budget as Budget
 from ._recipe import Plan as Plan
 from ._recipe import Recipe as Recipe
-from ._recipe import Rows as Rows
 from ._recipe import Say as Say
 from ._recipe import Solved as Solved
 from ._recipe import observations as observations

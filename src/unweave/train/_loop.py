@@ -19,7 +19,8 @@ from jaxtyping import Array, Int, Num
 
 from .._keys import split_on_host
 from .._model import Key
-from ._recipe import Budget, Plan, Rows
+from ._objectives import Rows
+from ._recipe import Budget, Plan
 from ._steppers import AbstractStepper, State
 
 # rows of one compiled call: enough that its start costs nothing, few enough to stop soon

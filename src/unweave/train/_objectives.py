@@ -15,12 +15,14 @@ from jaxtyping import Array, Float, Int, Num
 from .._model import AbstractAutoencoder, AbstractEncoder, AbstractPosterior, Key, gaussian_kl
 
 Batch: TypeAlias = Num[Array, "batch ..."]
+#: A tree of arrays with one row for each observation; a batch has some of the rows.
+Rows: TypeAlias = Any
 Step: TypeAlias = Int[Array, ""]
 Loss: TypeAlias = Float[Array, ""]
 Metrics: TypeAlias = dict[str, Array]
 #: A loss to descend and numbers to log, of a model, a batch (what the plan's `rows` gives of
 #: some observations), a key and the step's number.
-Objective: TypeAlias = Callable[[Any, Any, Key, Step], tuple[Loss, Metrics]]
+Objective: TypeAlias = Callable[[Any, Rows, Key, Step], tuple[Loss, Metrics]]
 #: The same of two players, the one that is moved first.
 PairObjective: TypeAlias = Callable[[Any, Any, Batch, Key, Step], tuple[Loss, Metrics]]
 Codes: TypeAlias = Float[Array, "batch latent"]

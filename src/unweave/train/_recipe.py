@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import numpy as np
 
 from .._model import Key
 from ..data import Dataset
+from ._objectives import Rows
 from ._steppers import AbstractStepper
 
 
@@ -17,10 +18,6 @@ class Budget(NamedTuple):
 
     observations: int
     steps: int
-
-
-#: A tree of arrays with one row for each observation; a batch has some of the rows.
-Rows: TypeAlias = Any
 
 
 def observations(data: Dataset) -> Rows:

@@ -17,7 +17,7 @@ from jaxtyping import Array, Int
 
 from .._libraries import default_promotion
 from .._model import Key
-from ._objectives import Batch, Metrics, Objective, PairObjective
+from ._objectives import Metrics, Objective, PairObjective, Rows
 
 #: A step number beyond every schedule: what held-out data are judged by.
 FINAL_STEP = 2**30
@@ -41,11 +41,11 @@ class AbstractStepper(eqx.Module):
         """The state before the first step."""
 
     @abc.abstractmethod
-    def step(self, state: State, x: Batch, key: Key) -> tuple[State, Metrics]:
+    def step(self, state: State, x: Rows, key: Key) -> tuple[State, Metrics]:
         """The state after one batch, and numbers to log, `loss` among them."""
 
     @abc.abstractmethod
-    def evaluate(self, state: State, x: Batch, key: Key) -> Metrics:
+    def evaluate(self, state: State, x: Rows, key: Key) -> Metrics:
         """The numbers on held-out data, every schedule at its end; `loss` judges."""
 
 
@@ -59,7 +59,7 @@ class Descend(AbstractStepper):
         """The optimiser's start."""
         return State(model, _start(self.optimiser, model), _zero())
 
-    def step(self, state: State, x: Batch, key: Key) -> tuple[State, Metrics]:
+    def step(self, state: State, x: Rows, key: Key) -> tuple[State, Metrics]:
         """One descent."""
 
         def loss(model: eqx.Module):
@@ -68,7 +68,7 @@ class Descend(AbstractStepper):
         model, optimiser, metrics = _descend(loss, state.model, state.optimiser, self.optimiser)
         return State(model, optimiser, state.step + 1), metrics
 
-    def evaluate(self, state: State, x: Batch, key: Key) -> Metrics:
+    def evaluate(self, state: State, x: Rows, key: Key) -> Metrics:
         """The objective at the end of its schedule."""
         loss, metrics = self.objective(state.model, x, key, jnp.asarray(FINAL_STEP))
         return {"loss": loss, **metrics}
@@ -90,7 +90,7 @@ class Adversarial(AbstractStepper):
         own, other = _start(self.optimiser, model), _start(self.rival_optimiser, rival)
         return State(model, own, _zero(), rival, other)
 
-    def step(self, state: State, x: Batch, key: Key) -> tuple[State, Metrics]:
+    def step(self, state: State, x: Rows, key: Key) -> tuple[State, Metrics]:
         """One step of the model and one of its rival."""
         model_key, rival_key = jax.random.split(key)
 
@@ -109,7 +109,7 @@ class Adversarial(AbstractStepper):
         state = State(model, optimiser, state.step + 1, rival, rival_optimiser)
         return state, {**metrics, "rival": of_rival["loss"]}
 
-    def evaluate(self, state: State, x: Batch, key: Key) -> Metrics:
+    def evaluate(self, state: State, x: Rows, key: Key) -> Metrics:
         """The model's loss under the present rival."""
         final = jnp.asarray(FINAL_STEP)
         loss, metrics = self.objective(state.model, state.rival, x, key, final)

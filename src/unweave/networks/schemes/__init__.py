@@ -1,6 +1,7 @@
 """Networks whose depth is a differential equation: fields, schemes, memory, predictors."""
 
 from ._build import Layout as Layout
+from ._build import Pooled as Pooled
 from ._build import continuous_net as continuous_net
 from ._build import stepped_net as stepped_net
 from ._depth import AbstractDepth as AbstractDepth
@@ -18,6 +19,10 @@ from ._predict import Classifier as Classifier
 from ._predict import DeepNet as DeepNet
 from ._predict import Regressor as Regressor
 from ._predict import parameters as parameters
+from ._refine import Refined as Refined
+from ._refine import refinements as refinements
+from ._refine import score as score
+from ._refine import verdict as verdict
 from ._scheme import EULER as EULER
 from ._scheme import FRACTALNET as FRACTALNET
 from ._scheme import MIDPOINT as MIDPOINT

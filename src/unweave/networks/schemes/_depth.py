@@ -144,8 +144,8 @@ class Continuous(AbstractDepth):
 
     def refined(self, factor: int) -> "Continuous":
         """The same field, the tolerances divided by `factor` to the power of 5, the order."""
-        relative, absolute, most = self.tolerance
-        finer = Tolerance(relative / factor**5, absolute / factor**5, factor * most)
+        now, closer = self.tolerance, factor**5
+        finer = Tolerance(now.relative / closer, now.absolute / closer, factor * now.most_steps)
         return Continuous(self.field, finer, self.steer)
 
     def evaluations(self, x: Float[Array, "batch ..."]) -> Int[Array, ""]:

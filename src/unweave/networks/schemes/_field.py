@@ -1,6 +1,7 @@
 r"""Neural fields: networks read as the rates of change of their input, $\dot x = f(t, x)$."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -85,8 +86,20 @@ class SplitField(eqx.Module):
         return jnp.concatenate([self.first(t, b), self.second(t, a)], axis=-1)
 
 
+class Halves(NamedTuple):
+    """The two halves of a split field, each on a batch."""
+
+    first: Callable
+    second: Callable
+
+    def __call__(self, t: Float[Array, ""], x: Float[Array, "..."]) -> Float[Array, "..."]:
+        """The rates of a batch."""
+        a, b = jnp.split(x, 2, axis=-1)
+        return jnp.concatenate([self.first(t, b), self.second(t, a)], axis=-1)
+
+
 def over_batch(field: Callable) -> Callable:
     """The field on a batch of states, a split field still split."""
     if isinstance(field, SplitField):
-        return SplitField(over_batch(field.first), over_batch(field.second))
+        return Halves(over_batch(field.first), over_batch(field.second))
     return jax.vmap(field, in_axes=(None, 0))

@@ -49,7 +49,7 @@ class Walk(NamedTuple):
         width = jnp.asarray(h, jnp.float32)
         if self.key is not None and self.drop:
             # one draw for the whole batch: a step is made or it is not
-            survives = 1 - self.drop * n / max(1, self.steps - 1)
+            survives = 1 - self.drop * n.astype(jnp.float32) / max(1, self.steps - 1)
             made = jax.random.bernoulli(jax.random.fold_in(self.key, n), survives)
             width = jnp.where(made, width / survives, 0)
         return n.astype(jnp.float32) * h, width

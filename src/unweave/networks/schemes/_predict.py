@@ -106,7 +106,8 @@ class Regressor(AbstractPredictor):
         """The mean square of the errors in units of the training answers' spread."""
         known = ~jnp.isnan(answer)
         error = self.answer_scale.apply(code) - self.answer_scale.apply(answer)
-        return (jnp.where(known, error, 0) ** 2).sum() / jnp.maximum(known.sum(), 1)
+        count = jnp.maximum(known.sum(), 1).astype(error.dtype)
+        return (jnp.where(known, error, 0) ** 2).sum() / count
 
     def regularity(self, x: Num[Array, "batch ..."], key: Key) -> Regularity:
         """Of the way through depth."""

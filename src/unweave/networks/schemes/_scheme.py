@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ._field import SplitField
+from ._field import Halves, SplitField
 
 #: The rates at a time: `field(t, x)`, of the shape of `x`.
 Field: TypeAlias = Callable[[Float[Array, ""], Float[Array, "*state"]], Float[Array, "*state"]]
@@ -201,7 +201,7 @@ class Coupling(AbstractScheme):
 
 
 def _halves(field: Field) -> tuple[Callable, Callable]:
-    if not isinstance(field, SplitField):
+    if not isinstance(field, SplitField | Halves):
         raise TypeError(
             f"a coupling steps a field of two halves, and {type(field).__name__} has none; make "
             "it with SplitField(first, second)."

@@ -1,23 +1,19 @@
-r"""Recipes: each a plain function whose arguments are what one might want to change.
+r"""Variational autoencoders and their relatives, the plain autoencoder, and closed forms."""
 
-The command line knows them by `RECIPES` and makes an option of every argument.
-"""
-
-from collections.abc import Callable, Mapping
-from typing import Literal
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
 
-from . import train
-from ._latents import Latents
-from ._model import Key
-from ._noise import AbstractNoise, Bernoulli, Gaussian, Laplace, Poisson, StudentT
-from .data import Dataset
-from .networks import MLP, VAE, Autoencoder, fit_gaussian_mixture, fit_pca, start_pair
-from .train import Adversarial, Budget, Descend, Plan, Recipe, Say, Solved
+from .. import train
+from .._latents import Latents
+from .._model import Key
+from .._noise import AbstractNoise, Bernoulli, Gaussian, Laplace, Poisson, StudentT
+from ..data import Dataset
+from ..networks import MLP, VAE, Autoencoder, fit_gaussian_mixture, fit_pca, start_pair
+from ..train import Adversarial, Budget, Descend, Plan, Recipe
 
 #: What the command line calls each noise.
 NOISES: dict[str, Callable[[], AbstractNoise]] = {
@@ -221,67 +217,6 @@ def gaussian_mixture(*, latents: int = 10, components: int | None = None) -> Rec
         return fit_gaussian_mixture(data.observations, latents, components=components, seed=seed)
 
     return Recipe("gaussian-mixture", options, build)
-
-
-def equation(
-    source: str,
-    *,
-    starts: int = 32,
-    noise: Literal["gaussian", "log-normal", "student-t", "poisson"] | None = None,
-    fix: tuple[str, ...] = (),
-    profile: bool = False,
-    posterior: bool = False,
-) -> Recipe:
-    """An equation that you wrote down: its text, a file that ends in .ode, or zoo:NAME; fitted by
-    maximum likelihood from many starts. `fix` holds latents, such as g=9.81."""
-    from .equations import parse, solve_equation, source_text  # SymPy and diffrax: not for all
-
-    text = source_text(source)
-    parse(text)
-    fixed = dict(_fixed(entry) for entry in fix)
-    options = {
-        "source": text, "starts": starts, "noise": noise, "fix": fix, "profile": profile,
-        "posterior": posterior,
-    }  # fmt: skip
-
-    def solve(data: Dataset, seed: int, say: Say) -> Solved:
-        model, account, arrays = solve_equation(
-            text, data, starts=starts, noise=noise, fixed=fixed, profile=profile,
-            sample_posterior=posterior, say=say, seed=seed,
-        )  # fmt: skip
-        return Solved(model, {"equation": account}, arrays)
-
-    def build(data: Dataset, key: Key) -> eqx.Module:
-        seed = int(jax.random.randint(key, (), 0, 2**31 - 1))
-        return solve(data, seed, lambda sentence: None).model
-
-    return Recipe("equation", options, build, solve=solve)
-
-
-def _fixed(entry: str) -> tuple[str, float]:
-    """ "g=9.81" as a name and a number."""
-    name, _, value = entry.partition("=")
-    try:
-        return name.strip(), float(value)
-    except ValueError:
-        raise ValueError(
-            f"'{entry}' fixes nothing; write a latent and its value: g=9.81."
-        ) from None
-
-
-#: The recipes as the command line knows them.
-RECIPES: Mapping[str, Callable[..., Recipe]] = {
-    "vae": vae,
-    "beta-vae": beta_vae,
-    "beta-tcvae": beta_tcvae,
-    "factor-vae": factor_vae,
-    "dip-vae": dip_vae,
-    "info-vae": info_vae,
-    "autoencoder": autoencoder,
-    "pca": pca,
-    "gaussian-mixture": gaussian_mixture,
-    "equation": equation,
-}
 
 
 def _vae_builder(

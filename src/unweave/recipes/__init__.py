@@ -1,0 +1,47 @@
+"""Recipes: each a plain function whose arguments are what one might want to change.
+
+The command line knows them by `RECIPES` and makes an option of every argument.
+"""
+
+from collections.abc import Callable, Mapping
+
+from ..train import Recipe
+from ._depth import fractalnet as fractalnet
+from ._depth import lm_resnet as lm_resnet
+from ._depth import neural_ode_net as neural_ode_net
+from ._depth import polynet as polynet
+from ._depth import resnet as resnet
+from ._depth import revnet as revnet
+from ._depth import runge_kutta_net as runge_kutta_net
+from ._equation import equation as equation
+from ._variational import NOISES as NOISES
+from ._variational import autoencoder as autoencoder
+from ._variational import beta_tcvae as beta_tcvae
+from ._variational import beta_vae as beta_vae
+from ._variational import dip_vae as dip_vae
+from ._variational import factor_vae as factor_vae
+from ._variational import gaussian_mixture as gaussian_mixture
+from ._variational import info_vae as info_vae
+from ._variational import pca as pca
+from ._variational import vae as vae
+
+#: The recipes as the command line knows them.
+RECIPES: Mapping[str, Callable[..., Recipe]] = {
+    "vae": vae,
+    "beta-vae": beta_vae,
+    "beta-tcvae": beta_tcvae,
+    "factor-vae": factor_vae,
+    "dip-vae": dip_vae,
+    "info-vae": info_vae,
+    "autoencoder": autoencoder,
+    "pca": pca,
+    "gaussian-mixture": gaussian_mixture,
+    "equation": equation,
+    "resnet": resnet,
+    "revnet": revnet,
+    "polynet": polynet,
+    "fractalnet": fractalnet,
+    "lm-resnet": lm_resnet,
+    "rk-net": runge_kutta_net,
+    "ode-net": neural_ode_net,
+}

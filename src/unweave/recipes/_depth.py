@@ -1,0 +1,227 @@
+r"""Networks whose depth is a differential equation, trained against known answers.
+
+The answers are a dataset's labels, or its factors where it has no labels. Each function is one
+scheme over the same fields.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import equinox as eqx
+import optax
+
+from .. import train
+from .._model import Key
+from ..data import Dataset, Scale
+from ..networks import schemes
+from ..networks.schemes import AbstractMemory, AbstractScheme, Classifier, DeepNet, Regressor
+from ..train import Answered, Budget, Descend, Plan, Recipe
+
+_MEMORIES: dict[str, Callable[[], AbstractMemory]] = {
+    "direct": schemes.Direct,
+    "checkpointed": schemes.Checkpointed,
+    "backsolve": schemes.Backsolve,
+}
+
+
+def resnet(
+    *,
+    width: int = 32,
+    hidden: int | None = None,
+    blocks: int = 6,
+    shared: bool = False,
+    drop: float = 0.0,
+    memory: Literal["direct", "checkpointed", "backsolve"] = "direct",
+    kinetic: float = 0.0,
+    jacobian: float = 0.0,
+    epochs: int = 30,
+    batch: int = 64,
+    learning_rate: float = 2e-3,
+    patience: int | None = None,
+    convolutional: bool | None = None,
+) -> Recipe:
+    """The residual network (He et al. 2016), Euler's method: x + h f(x). `drop` skips blocks at
+    random in training (stochastic depth); `shared` makes all blocks one."""
+    options = locals()
+    return _stepped("resnet", schemes.EULER, options)
+
+
+def runge_kutta_net(
+    *,
+    order: Literal["2", "4"] = "4",
+    width: int = 32,
+    hidden: int | None = None,
+    blocks: int = 4,
+    shared: bool = True,
+    drop: float = 0.0,
+    memory: Literal["direct", "checkpointed", "backsolve"] = "direct",
+    kinetic: float = 0.0,
+    jacobian: float = 0.0,
+    epochs: int = 30,
+    batch: int = 64,
+    learning_rate: float = 2e-3,
+    patience: int | None = None,
+    convolutional: bool | None = None,
+) -> Recipe:
+    """A network stepped by the midpoint rule (order 2) or the classical Runge-Kutta method
+    (order 4), its weights shared over depth unless told otherwise."""
+    options = locals()
+    return _stepped("rk-net", schemes.RK4 if order == "4" else schemes.MIDPOINT, options)
+
+
+def polynet(
+    *,
+    terms: int = 2,
+    width: int = 32,
+    hidden: int | None = None,
+    blocks: int = 6,
+    shared: bool = False,
+    drop: float = 0.0,
+    memory: Literal["direct", "checkpointed", "backsolve"] = "direct",
+    kinetic: float = 0.0,
+    jacobian: float = 0.0,
+    epochs: int = 30,
+    batch: int = 64,
+    learning_rate: float = 2e-3,
+    patience: int | None = None,
+    convolutional: bool | None = None,
+) -> Recipe:
+    """PolyNet (Zhang et al. 2017), backward Euler whose series is cut after `terms`."""
+    options = locals()
+    return _stepped("polynet", schemes.polynet(terms), options)
+
+
+def fractalnet(
+    *,
+    width: int = 32,
+    hidden: int | None = None,
+    blocks: int = 6,
+    shared: bool = False,
+    drop: float = 0.0,
+    memory: Literal["direct", "checkpointed", "backsolve"] = "direct",
+    kinetic: float = 0.0,
+    jacobian: float = 0.0,
+    epochs: int = 30,
+    batch: int = 64,
+    learning_rate: float = 2e-3,
+    patience: int | None = None,
+    convolutional: bool | None = None,
+) -> Recipe:
+    """FractalNet of two columns (Larsson et al. 2017), a Runge-Kutta method of order 2."""
+    options = locals()
+    return _stepped("fractalnet", schemes.FRACTALNET, options)
+
+
+def lm_resnet(
+    *,
+    width: int = 32,
+    hidden: int | None = None,
+    blocks: int = 6,
+    shared: bool = False,
+    drop: float = 0.0,
+    memory: Literal["direct", "checkpointed"] = "direct",
+    kinetic: float = 0.0,
+    jacobian: float = 0.0,
+    epochs: int = 30,
+    batch: int = 64,
+    learning_rate: float = 2e-3,
+    patience: int | None = None,
+    convolutional: bool | None = None,
+) -> Recipe:
+    """LM-ResNet (Lu et al. 2018), a linear two-step method with a learned weight."""
+    options = locals()
+    return _stepped("lm-resnet", schemes.TwoStep(), options)
+
+
+def revnet(
+    *,
+    width: int = 32,
+    hidden: int | None = None,
+    blocks: int = 6,
+    shared: bool = False,
+    drop: float = 0.0,
+    kinetic: float = 0.0,
+    jacobian: float = 0.0,
+    epochs: int = 30,
+    batch: int = 64,
+    learning_rate: float = 2e-3,
+    patience: int | None = None,
+    convolutional: bool | None = None,
+) -> Recipe:
+    """RevNet (Gomez et al. 2017): reversible couplings, undone in the backward pass, so that
+    memory does not grow with depth."""
+    options = locals()
+    return _stepped("revnet", schemes.Coupling(), options)
+
+
+def neural_ode_net(
+    *,
+    width: int = 32,
+    hidden: int | None = None,
+    tolerance: float = 1e-3,
+    steer: float = 0.0,
+    kinetic: float = 0.0,
+    jacobian: float = 0.0,
+    epochs: int = 30,
+    batch: int = 64,
+    learning_rate: float = 2e-3,
+    patience: int | None = None,
+    convolutional: bool | None = None,
+) -> Recipe:
+    """The neural ODE (Chen et al. 2018): one field, as many steps as the tolerance asks for.
+    `steer` draws the end of the way from 1 plus or minus that much in training."""
+    options = locals()
+    layout = schemes.Layout(width, hidden, convolutional)
+
+    def net(data: Dataset, answers: int, key: Key) -> DeepNet:
+        return schemes.continuous_net(
+            data, answers, layout, tolerance=tolerance, steer=steer, key=key
+        )
+
+    return _predictor("ode-net", options, net)
+
+
+def _stepped(name: str, scheme: AbstractScheme, options: dict[str, Any]) -> Recipe:
+    layout = schemes.Layout(options["width"], options["hidden"], options["convolutional"])
+    if isinstance(scheme, schemes.Coupling):
+        memory: AbstractMemory = schemes.Undone()
+    else:
+        memory = _MEMORIES[options["memory"]]()
+
+    def net(data: Dataset, answers: int, key: Key) -> DeepNet:
+        return schemes.stepped_net(
+            data, answers, layout, scheme, steps=options["blocks"], shared=options["shared"],
+            memory=memory, drop=options["drop"], key=key,
+        )  # fmt: skip
+
+    return _predictor(name, options, net)
+
+
+def _predictor(
+    name: str, options: dict[str, Any], net: Callable[[Dataset, int, Key], DeepNet]
+) -> Recipe:
+    """A classifier where the data have labels, a regressor where they have factors alone."""
+
+    def build(data: Dataset, key: Key) -> eqx.Module:
+        if data.labels is not None or data.factors is None:
+            train.labelled(data)  # says what is wrong before anything is made
+            names = data.label_names
+            return Classifier(names=names, net=net(data, len(names), key))
+        known = data.factors[..., None]
+        scales = [Scale.standard(known[:, i]) for i in range(known.shape[1])]
+        scale = Scale(tuple(s.offset[0] for s in scales), tuple(s.spread[0] for s in scales))
+        return Regressor(
+            names=data.factor_names, net=net(data, known.shape[1], key), answer_scale=scale
+        )
+
+    def stepper(budget: Budget) -> Descend:
+        rate = optax.cosine_decay_schedule(options["learning_rate"], max(1, budget.steps))
+        objective = train.supervised(options["kinetic"], options["jacobian"])
+        return Descend(objective, optax.adam(rate))
+
+    plan = Plan(stepper, options["epochs"], options["batch"], options["patience"], rows=_answered)
+    return Recipe(name, options, build, plan)
+
+
+def _answered(data: Dataset) -> Answered:
+    return train.labelled(data) if data.labels is not None else train.with_factors(data)
