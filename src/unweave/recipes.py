@@ -12,6 +12,9 @@ import jax.numpy as jnp
 import optax
 
 from . import train
+from ._flow_recipes import coupling_flow as coupling_flow
+from ._flow_recipes import ffjord as ffjord
+from ._flow_recipes import flow as flow
 from ._latents import Latents
 from ._model import Key
 from ._noise import AbstractNoise, Bernoulli, Gaussian, Laplace, Poisson, StudentT
@@ -280,6 +283,9 @@ RECIPES: Mapping[str, Callable[..., Recipe]] = {
     "autoencoder": autoencoder,
     "pca": pca,
     "gaussian-mixture": gaussian_mixture,
+    "flow": flow,
+    "ffjord": ffjord,
+    "coupling-flow": coupling_flow,
     "equation": equation,
 }
 

@@ -22,3 +22,13 @@ from ._start import Skip as Skip
 from ._start import start_pair as start_pair
 from ._vae import VAE as VAE
 from ._vae import Autoencoder as Autoencoder
+from .flows import AbstractContinuousFlow as AbstractContinuousFlow
+from .flows import ChannelBlock as ChannelBlock
+from .flows import ChannelField as ChannelField
+from .flows import ContinuousFlow as ContinuousFlow
+from .flows import Coupling as Coupling
+from .flows import CouplingFlow as CouplingFlow
+from .flows import HutchinsonFlow as HutchinsonFlow
+from .flows import VectorField as VectorField
+from .flows import start_continuous_flow as start_continuous_flow
+from .flows import start_coupling_flow as start_coupling_flow
