@@ -98,10 +98,10 @@ class AbstractContinuousFlow(AbstractDecoder, AbstractEncoder, AbstractDensity, 
         something was not observed, an estimate by importance sampling."""
         trace_key, draw_key = jax.random.split(jax.random.key(0) if key is None else key)
 
-        def densities(x: Float[Array, "n ..."]) -> Float[Array, " n"]:
-            return self._densities(x, trace_key)
+        def density(x: Observation) -> Scalar:
+            return self._densities(x[None], trace_key)[0]
 
-        return log_density_with_gaps(densities, self.reference, _real(x), self.draws, draw_key)
+        return log_density_with_gaps(density, self.reference, _real(x), self.draws, draw_key)
 
     @eqx.filter_jit
     def log_densities(

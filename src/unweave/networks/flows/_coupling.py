@@ -110,13 +110,13 @@ class CouplingFlow(AbstractDecoder, AbstractEncoder, AbstractDensity):
         r"""$\log \mathcal{N}(z) + \log |\partial z / \partial x|$; where something was not
         observed, an estimate by importance sampling."""
 
-        def densities(x: Float[Array, "n ..."]) -> Float[Array, " n"]:
-            z, log_det = jax.vmap(self._back)(x)
-            normal = -0.5 * (z**2 + math.log(2 * math.pi)).sum(-1)
-            return normal + log_det - jax.vmap(self.scale.log_volume)(x)
+        def density(x: Observation) -> Scalar:
+            z, log_det = self._back(x)
+            normal = -0.5 * (z**2 + math.log(2 * math.pi)).sum()
+            return normal + log_det - self.scale.log_volume(x)
 
         key = jax.random.key(0) if key is None else key
-        return log_density_with_gaps(densities, self.reference, _real(x), self.draws, key)
+        return log_density_with_gaps(density, self.reference, _real(x), self.draws, key)
 
     def _back(self, x: Observation) -> tuple[Latent, Scalar]:
         """The latents of a whole observation, and the log-determinant in scaled units."""

@@ -8,7 +8,6 @@ $$\log p(x_o) = \log q(x_o) + \log \mathbb{E}_{q(x_m \mid x_o)} \frac{p(x_o, x_m
 which is importance sampling (Kahn and Marshall 1953) with $q(x_o)$, known exactly, taken out.
 """
 
-import math
 from collections.abc import Callable
 
 import equinox as eqx
@@ -16,7 +15,7 @@ import equinox.internal as eqxi
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from ..._latents import Latents
 from ..._model import Key, Observation, Scalar
@@ -59,28 +58,33 @@ def fill(reference: PCA, x: Observation, key: Key | None) -> Observation:
 
 
 def log_density_with_gaps(
-    densities: Callable[[Float[Array, "n ..."]], Float[Array, " n"]],
+    density: Callable[[Observation], Scalar],
     reference: PCA,
     x: Observation,
     draws: int,
     key: Key,
 ) -> Scalar:
-    """The log-density of the observed entries of `x`, that of `densities`, which takes whole
-    observations; estimated from `draws` draws where there is a gap, and 0 where nothing else."""
-    reference = _held(reference)
-
-    def whole(x: Observation) -> Scalar:
-        return densities(x[None])[0]
-
-    def estimated(x: Observation) -> Scalar:
-        full = jax.vmap(lambda key: fill(reference, x, key))(jax.random.split(key, draws))
-        weights = densities(full) - jax.vmap(reference.log_density)(full)
-        return reference.log_density(x) + jax.nn.logsumexp(weights) - math.log(draws)
-
-    missing = jnp.isnan(x)
+    """The log-density of the observed entries of `x` from that of whole observations: estimated
+    from `draws` draws where there is a gap, and 0 where there is nothing else."""
+    reference, missing = _held(reference), jnp.isnan(x)
+    whole = ~missing.any()
     # asked of all that are mapped over, so that whole observations never pay for the draws
-    value = jax.lax.cond(eqxi.unvmap_any(missing), estimated, whole, x)
-    return jnp.where(missing.all(), 0.0, value)
+    count = jnp.where(eqxi.unvmap_any(missing), draws, 1)
+
+    def weight(key: Key) -> Scalar:
+        full = fill(reference, x, key)
+        return density(full) - jnp.where(whole, 0.0, reference.log_density(full))
+
+    def one(_: None, here: tuple[Array, Key]) -> tuple[None, Scalar]:
+        i, key = here
+        none = jnp.asarray(-jnp.inf, x.dtype)
+        return None, jax.lax.cond(i < count, weight, lambda key: none, key)
+
+    # one after the other, so that the density is compiled once
+    _, weights = jax.lax.scan(one, None, (jnp.arange(draws), jax.random.split(key, draws)))
+    average = jax.nn.logsumexp(weights) - jnp.log(count.astype(x.dtype))
+    observed = jnp.where(whole, 0.0, reference.log_density(x))
+    return jnp.where(missing.all(), 0.0, observed + average)
 
 
 def _held(reference: PCA) -> PCA:
