@@ -24,9 +24,7 @@ def flow(
     paired within each batch by optimal transport. It has as many latents as an observation has
     numbers."""
     options = locals()
-    objective = train.flow_matching(
-        optimal_transport=optimal_transport, logit_normal=logit_normal
-    )
+    objective = train.flow_matching(optimal_transport=optimal_transport, logit_normal=logit_normal)
 
     def stepper(budget: Budget) -> Averaged:
         return Averaged(objective, optax.adam(learning_rate))

@@ -6,7 +6,7 @@ $$\frac{dy}{dt} = v(y, t), \qquad \frac{d \log p(y(t))}{dt} = -\operatorname{tr}
 (Chen et al. 2018, theorem 1). The second equation does not act on the first, so only the points
 are stepped, by the pair of Dormand and Prince (1980) at widths that follow its error, and the
 trace, which costs as many velocities as there are coordinates, is asked for at the three Gauss
-points of each step that was taken instead of at each of its six stages.
+points of each step instead of at each of its six stages.
 
 A derivative is that of the steps with their widths held. `y` is one point, or many that share
 their steps: then the error is the root of the mean square over all of them.
@@ -59,7 +59,8 @@ class Motion(eqx.Module):
     r"""What carries points from `begin` to `end`, its arguments those of one point.
 
     `velocity(y, t)`; `growth(y, t)`, $\operatorname{tr} \partial v / \partial y$ or an estimate
-    of it, or None where only `carry` is asked; the error of a step stays below `tolerance * (1 + |y|)`.
+    of it, or None where only `carry` is asked. The error of a step stays below
+    `tolerance * (1 + |y|)`.
     """
 
     velocity: Callable[[Point, Time], Point]
@@ -70,13 +71,13 @@ class Motion(eqx.Module):
 
 
 class _Steps(NamedTuple):
-    """The steps that were taken, the first `count` of `begin`, `width` and, where a growth is
+    """The steps that were taken, the first `taken` of `begin`, `width` and, where a growth is
     asked for, `start`, the points where they begin."""
 
     begin: Float[Array, " step"]
     width: Float[Array, " step"]
     start: Float[Array, "step *many coordinate"] | None
-    count: Int[Array, ""]
+    taken: Int[Array, ""]
 
 
 class _At(NamedTuple):
@@ -143,7 +144,7 @@ def _transport_backward(steps, slope, perturbed, both):
 
     of_y, of_grown = (jnp.zeros(y.shape[: y.ndim - k], y.dtype) if part is None else part
                       for k, part in enumerate(slope))  # fmt: skip
-    start = (steps.count - 1, jax.tree.map(jnp.zeros_like, arrays), of_y, of_grown)
+    start = (steps.taken - 1, jax.tree.map(jnp.zeros_like, arrays), of_y, of_grown)
     _, of_arrays, of_y, _ = jax.lax.while_loop(lambda state: state[0] >= 0, back, start)
     return of_arrays, of_y
 
@@ -185,7 +186,7 @@ def _adapted(motion: Motion, y: Points, *, growing: bool) -> tuple[Points, Growt
         at, steps = carry
         later, h, taken = _attempt(motion, rates, at, growing=growing)
         # what a step that was not taken notes is written over by the next
-        i, start = steps.count, steps.start
+        i, start = steps.taken, steps.start
         return later, _Steps(
             steps.begin.at[i].set(at.t),
             steps.width.at[i].set(h),
@@ -239,7 +240,7 @@ def _step(motion: Motion, rates: Callable, y: Points, t: Time, h: Time) -> tuple
 def _along(motion: Motion, y: Points, steps: _Steps) -> Points:
     """The course by steps that are known, which both modes of differentiation go through."""
     rates = _rates(motion, y)
-    most = eqxi.unvmap_max(steps.count)
+    most = eqxi.unvmap_max(steps.taken)
 
     def step(y: Points, t: Time, h: Time) -> Points:
         return y + h * _sum(_WEIGHTS[-1], _slopes(rates, t, y, rates(y, t), h))
@@ -284,9 +285,7 @@ def _slopes(
     return jax.lax.scan(stage, slopes, here, unroll=6 if unrolled else 1)[0]
 
 
-def _growth(
-    motion: Motion, t: Time, y: Points, h: Time, new: Points, slopes: Array
-) -> Growths:
+def _growth(motion: Motion, t: Time, y: Points, h: Time, new: Points, slopes: Array) -> Growths:
     """The integral of the growth over one step, at Gauss's points of the quartic with the
     values and slopes of both ends and the value in the middle."""
     if motion.growth is None:

@@ -6,6 +6,7 @@ real numbers can describe them (Theis et al. 2016, section 3.1).
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +28,7 @@ def flow_matching(
     *,
     optimal_transport: bool = True,
     logit_normal: bool = True,
-    base: Callable[[Key, tuple[int, int]], Points] = jax.random.normal,
+    base: Callable[[Key, tuple[int, ...]], Array] = jax.random.normal,
 ) -> Objective:
     r"""$\mathbb{E}\, |v(y_t, t) - (y_1 - y_0)|^2 / d$ along the straight path $y_t = (1 - t) y_0 +
     t y_1$ from a standard normal draw to an observation of $d$ numbers (Lipman et al. 2023, eq.
@@ -72,7 +73,7 @@ def assign(base: Points, y: Points) -> Int[Array, " batch"]:
     kernel = jnp.exp(-cost / spread)
     least = jnp.finfo(cost.dtype).tiny
 
-    def scale(_: int, scales: tuple[Array, Array]) -> tuple[Array, Array]:
+    def scale(_: Any, scales: tuple[Array, Array]) -> tuple[Array, Array]:
         _, right = scales
         left = 1 / jnp.maximum(kernel @ right, least)
         return left, 1 / jnp.maximum(left @ kernel, least)
@@ -96,9 +97,7 @@ def _assign_on_host(cost: Array) -> np.ndarray:
     return linear_sum_assignment(numbers)[1].astype(np.int32)
 
 
-def maximum_likelihood(
-    *, steps: int = 8, kinetic: float = 0.0, jacobian: float = 0.0
-) -> Objective:
+def maximum_likelihood(*, steps: int = 8, kinetic: float = 0.0, jacobian: float = 0.0) -> Objective:
     r"""$-\log p(y)$ in nats per observation, in the flow's coordinates, plus $\lambda_K \int |v|^2
     dt + \lambda_J \int |\partial v / \partial y|_F^2 \, dt$ (Grathwohl et al. 2019, eq. 4; Finlay
     et al. 2020, eqs. 8 and 10).
@@ -201,16 +200,15 @@ def _backwards(
         middle = 0.5 * (y + new) - h / 8 * (v - after)
         there = along(new, after, t - h)
         between = along(middle, rates(middle, t - 0.5 * h), t - 0.5 * h)
-        sums = tuple(
-            s + h / 6 * (a + 4 * b + c)
-            for s, a, b, c in zip(sums, here, between, there, strict=True)
+        sums = jax.tree.map(
+            lambda s, a, b, c: s + h / 6 * (a + 4 * b + c), sums, here, between, there
         )
         return (new, after, there, sums), None
 
     one = jnp.ones((), y.dtype)
     v = rates(y, one)
     here = along(y, v, one)
-    start = (y, v, here, tuple(jnp.zeros_like(part) for part in here))
+    start = (y, v, here, jax.tree.map(jnp.zeros_like, here))
     times = jnp.asarray(1 - h * np.arange(steps), y.dtype)
     (z, _, _, sums), _ = jax.lax.scan(jax.checkpoint(step, prevent_cse=False), start, times)
     return z, sums

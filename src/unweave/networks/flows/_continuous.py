@@ -107,16 +107,10 @@ class AbstractContinuousFlow(AbstractDecoder, AbstractEncoder, AbstractDensity, 
     def log_densities(
         self, xs: Num[Array, "n ..."], condition: Condition = None, *, key: Key | None = None
     ) -> Float[Array, " n"]:
-        """`log_density` of many observations, of which whole ones share the solver's steps."""
-        xs, chance = _real(xs), jax.random.key(0) if key is None else key
-
-        def together(xs: Float[Array, "n ..."]) -> Float[Array, " n"]:
-            return self._densities(xs, jax.random.split(chance)[0])
-
-        def apart(xs: Float[Array, "n ..."]) -> Float[Array, " n"]:
-            return jax.vmap(lambda x: self.log_density(x, condition, key=key))(xs)
-
-        return jax.lax.cond(jnp.isnan(xs).any(), apart, together, xs)
+        """`log_density` of many whole observations, which share the solver's steps: several times
+        faster. NaN for all if an entry was not observed."""
+        chance = jax.random.key(0) if key is None else key
+        return self._densities(_real(xs), jax.random.split(chance)[0])
 
     def _densities(self, xs: Float[Array, "n ..."], key: Key) -> Float[Array, " n"]:
         """Of whole observations."""

@@ -122,5 +122,3 @@ def _attention(
     query, key, value = (part.reshape(len(part), heads, -1) for part in parts)
     agree = jnp.einsum("chw,dhw->hcd", query, key) / math.sqrt(query.shape[-1])
     return jnp.einsum("hcd,dhw->chw", jax.nn.softmax(agree), value).reshape(len(value), -1)
-
-

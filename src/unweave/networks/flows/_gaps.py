@@ -81,7 +81,11 @@ def log_density_with_gaps(
         return None, jax.lax.cond(i < count, weight, lambda key: none, key)
 
     # one after the other, so that the density is compiled once
-    _, weights = jax.lax.scan(one, None, (jnp.arange(draws), jax.random.split(key, draws)))
+    _, weights = jax.lax.scan(
+        jax.checkpoint(one, prevent_cse=False),
+        None,
+        (jnp.arange(draws), jax.random.split(key, draws)),
+    )
     average = jax.nn.logsumexp(weights) - jnp.log(count.astype(x.dtype))
     observed = jnp.where(whole, 0.0, reference.log_density(x))
     return jnp.where(missing.all(), 0.0, observed + average)
