@@ -211,7 +211,7 @@ def matching(options: argparse.Namespace, folder: pathlib.Path) -> dict:
         for seed in range(options.seeds):
             own = Ours(seed, chunk)
             if seed == 0:
-                _, cold = timed(lambda own=Ours(99, 8): own.run())
+                cold, _ = timed(Ours(99, 8).run)
             for _ in range(options.repetitions):
                 time.sleep(_PAUSE)
                 times["unweave"].append(own.run())
@@ -231,7 +231,7 @@ def matching(options: argparse.Namespace, folder: pathlib.Path) -> dict:
         "steps": chunk * options.repetitions,
         "judged": options.judged,
         "threads": threads,
-        "cold": 8 * cold,
+        "cold": cold,
         "versions": versions,
     }
 
