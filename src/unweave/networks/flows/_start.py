@@ -13,6 +13,8 @@ from ._coupling import Coupling, CouplingFlow
 from ._fields import ChannelField, VectorField
 from ._gaps import fit_reference
 
+# series of fewer numbers than this have no course to speak of
+_FEW = 16
 #: Observations of more numbers than this have their trace estimated.
 MOST_EXACT = 256
 
@@ -20,11 +22,11 @@ MOST_EXACT = 256
 def start_continuous_flow(
     data: Dataset, *, widths: tuple[int, ...] = (256, 256, 256), key: Key
 ) -> AbstractContinuousFlow:
-    """A flow whose field is a transformer over channels for series, with a block as wide as the
-    first of `widths` for each of them, and a multilayer perceptron of these widths for all else.
-    """
+    """A flow whose field is a transformer over channels for series of at least 16 numbers, with a
+    block as wide as the first of `widths` for each of them, and a multilayer perceptron of these
+    widths for all else."""
     schema = data.schema
-    if schema.is_series and len(schema.shape) == 2:
+    if schema.is_series and len(schema.shape) == 2 and schema.size >= _FEW:
         time, channel = schema.shape
         field = ChannelField((time, channel), widths[0], len(widths), key=key)
     else:
