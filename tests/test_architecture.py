@@ -13,16 +13,18 @@ SOURCE = ROOT / "src" / "unweave"
 # a module or room may import what stands on a lower floor, and nothing on its own
 FLOORS = {
     "_course": 0, "_explicit": 0, "_files": 0, "_keys": 0, "_latents": 0, "_least_squares": 0,
-    "_libraries": 0, "_programs": 0, "_schema": 0, "_version": 0,
+    "_libraries": 0, "_programs": 0, "_schema": 0, "_transport": 0,
+    "_version": 0,
     "_noise": 1, "_model": 1, "_replay": 1, "_tensors": 1,
     "_describe": 2, "_adapt": 2, "_check": 2, "_many": 2, "data": 2,
     "_marginal": 3, "_save": 3,
     "equations": 4, "networks": 4, "evaluate": 4, "show": 4, "track": 4, "train": 4,
-    "measure": 5, "recipes": 5, "sources": 5, "plots": 5,
-    "run": 6,
-    "report": 7,
-    "card": 8,
-    "cli": 9,
+    "measure": 5, "sources": 5, "plots": 5,
+    "recipes": 6,
+    "run": 7,
+    "report": 8,
+    "card": 9,
+    "cli": 10,
 }  # fmt: skip
 # the same within the room of equations
 EQUATIONS = {

@@ -29,7 +29,7 @@ SCHEMES = {
     "fractalnet": s.FRACTALNET,
     "lm-resnet": s.TwoStep(),
     "lm-resnet, k = 0.7": s.TwoStep(kappa=jnp.asarray(np.arctanh(0.7))),
-    "revnet": s.Coupling(),
+    "revnet": s.Reversible(),
 }
 
 
@@ -75,7 +75,7 @@ def depths():
     stacked = eqx.filter_vmap(lambda k: s.MLPField(4, (8,), key=k))(jax.random.split(KEY, 6))
     yield "shared", mlp, None, s.RK4, [s.Direct(), s.Checkpointed()]
     yield "own weights", stacked, 6, s.EULER, [s.Direct(), s.Checkpointed()]
-    yield "revnet", SPLIT, None, s.Coupling(), [s.Direct(), s.Checkpointed(), s.Undone()]
+    yield "revnet", SPLIT, None, s.Reversible(), [s.Direct(), s.Checkpointed(), s.Undone()]
     yield "lm-resnet", mlp, None, s.TwoStep(), [s.Direct(), s.Checkpointed()]
 
 
@@ -117,7 +117,7 @@ def test_a_revnet_is_undone_exactly_and_its_memory_does_not_grow():
     field = eqx.filter_vmap(
         lambda k: s.SplitField(s.MLPField(2, (8,), key=k), s.MLPField(2, (8,), key=k))
     )
-    scheme, h = s.Coupling(), jnp.asarray(1 / 256)
+    scheme, h = s.Reversible(), jnp.asarray(1 / 256)
     stacked = field(jax.random.split(KEY, 256))
     fields = [jax.tree.map(lambda a, n=n: a[n] if eqx.is_array(a) else a, stacked) for n in (0, 9)]
     for one in fields:
@@ -137,7 +137,7 @@ def test_a_revnet_is_undone_exactly_and_its_memory_does_not_grow():
 
 def test_depth_undone_all_the_way_gives_back_what_came_in():
     x = jax.random.normal(KEY, (8, 4))
-    scheme, steps = s.Coupling(), 256
+    scheme, steps = s.Reversible(), 256
     h = jnp.asarray(1 / steps)
     end = s.Stepped(scheme, SPLIT, steps).through(x)
     one = jax.vmap(lambda x: scheme.undo(SPLIT, h, h, x))
@@ -210,7 +210,7 @@ def test_what_cannot_be_built_is_refused(wrong, says):
 def test_what_cannot_be_stepped_is_refused():
     x, mlp = jnp.ones((2, 4)), s.MLPField(4, (8,), key=KEY)
     for scheme, memory, says in (
-        (s.Coupling(), s.Direct(), "SplitField"),
+        (s.Reversible(), s.Direct(), "SplitField"),
         (s.EULER, s.Undone(), "cannot be undone"),
         (s.TwoStep(), s.Backsolve(), "no adjoint"),
     ):

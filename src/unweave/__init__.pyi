@@ -17,6 +17,7 @@ from ._model import AbstractEncoder as AbstractEncoder
 from ._model import AbstractLikelihood as AbstractLikelihood
 from ._model import AbstractPosterior as AbstractPosterior
 from ._model import AbstractSampler as AbstractSampler
+from ._model import AbstractVelocity as AbstractVelocity
 from ._model import capabilities as capabilities
 from ._noise import AbstractCurveNoise as AbstractCurveNoise
 from ._noise import AbstractLibraryNoise as AbstractLibraryNoise
@@ -140,6 +141,9 @@ from .networks import Autoregression as Autoregression
 from .networks import MeanObservation as MeanObservation
 from .networks import Autoencoder as Autoencoder
 from .networks import GaussianMixture as GaussianMixture
+from .networks import ContinuousFlow as ContinuousFlow
+from .networks import CouplingFlow as CouplingFlow
+from .networks import HutchinsonFlow as HutchinsonFlow
 from .networks import fit_autoregression as fit_autoregression
 from .networks import fit_gaussian_mixture as fit_gaussian_mixture
 from .networks import fit_mean as fit_mean
@@ -156,8 +160,11 @@ from .recipes import RECIPES as RECIPES
 from .recipes import autoencoder as autoencoder
 from .recipes import beta_tcvae as beta_tcvae
 from .recipes import beta_vae as beta_vae
+from .recipes import coupling_flow as coupling_flow
 from .recipes import dip_vae as dip_vae
 from .recipes import factor_vae as factor_vae
+from .recipes import ffjord as ffjord
+from .recipes import flow as flow
 from .recipes import gaussian_mixture as gaussian_mixture
 from .recipes import info_vae as info_vae
 from .recipes import pca as pca

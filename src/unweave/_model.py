@@ -147,6 +147,19 @@ class AbstractPosterior(AbstractAutoencoder):
         r"""Mean and log standard deviation of $q(z \mid x)$."""
 
 
+class AbstractVelocity(eqx.Module):
+    r"""What training needs of a flow along a velocity field: $\frac{dy}{dt} = v(y, t)$ from a
+    standard normal at $t = 0$ to the data's coordinates at $t = 1$."""
+
+    @abc.abstractmethod
+    def coordinates(self, x: Observation, *, key: Key | None = None) -> Latent:
+        """`x` in the flat coordinates that move; with a key its gaps are filled by a draw."""
+
+    @abc.abstractmethod
+    def velocity(self, y: Latent, t: Scalar, condition: Condition = None) -> Latent:
+        """$v(y, t)$ at one point and time."""
+
+
 def gaussian_kl(
     mean: Float[Array, "... latent"], log_std: Float[Array, "... latent"]
 ) -> Float[Array, "... latent"]:

@@ -14,6 +14,9 @@ from ._depth import resnet as resnet
 from ._depth import revnet as revnet
 from ._depth import runge_kutta_net as runge_kutta_net
 from ._equation import equation as equation
+from ._flows import coupling_flow as coupling_flow
+from ._flows import ffjord as ffjord
+from ._flows import flow as flow
 from ._variational import NOISES as NOISES
 from ._variational import autoencoder as autoencoder
 from ._variational import beta_tcvae as beta_tcvae
@@ -36,6 +39,9 @@ RECIPES: Mapping[str, Callable[..., Recipe]] = {
     "autoencoder": autoencoder,
     "pca": pca,
     "gaussian-mixture": gaussian_mixture,
+    "flow": flow,
+    "ffjord": ffjord,
+    "coupling-flow": coupling_flow,
     "equation": equation,
     "resnet": resnet,
     "revnet": revnet,

@@ -151,7 +151,7 @@ def revnet(
     """RevNet (Gomez et al. 2017): reversible couplings, undone in the backward pass, so that
     memory does not grow with depth."""
     options = locals()
-    return _stepped("revnet", schemes.Coupling(), options)
+    return _stepped("revnet", schemes.Reversible(), options)
 
 
 def neural_ode_net(
@@ -183,7 +183,7 @@ def neural_ode_net(
 
 def _stepped(name: str, scheme: AbstractScheme, options: dict[str, Any]) -> Recipe:
     layout = schemes.Layout(options["width"], options["hidden"], options["convolutional"])
-    if isinstance(scheme, schemes.Coupling):
+    if isinstance(scheme, schemes.Reversible):
         memory: AbstractMemory = schemes.Undone()
     else:
         memory = _MEMORIES[options["memory"]]()

@@ -167,6 +167,40 @@ _ENTRIES: Mapping[str, str] = {
   pages = {461--464},
   year = {1978}
 }""",
+    "lipman2023": """@inproceedings{lipman2023flow,
+  author = {Lipman, Yaron and Chen, Ricky T. Q. and Ben-Hamu, Heli and Nickel, Maximilian and
+            Le, Matt},
+  title = {Flow Matching for Generative Modeling},
+  booktitle = {International Conference on Learning Representations},
+  year = {2023}
+}""",
+    "tong2024": """@article{tong2024improving,
+  author = {Tong, Alexander and Fatras, Kilian and Malkin, Nikolay and Huguet, Guillaume and
+            Zhang, Yanlei and Rector-Brooks, Jarrid and Wolf, Guy and Bengio, Yoshua},
+  title = {Improving and generalizing flow-based generative models with minibatch optimal
+           transport},
+  journal = {Transactions on Machine Learning Research},
+  year = {2024}
+}""",
+    "grathwohl2019": """@inproceedings{grathwohl2019ffjord,
+  author = {Grathwohl, Will and Chen, Ricky T. Q. and Bettencourt, Jesse and Sutskever, Ilya and
+            Duvenaud, David},
+  title = {{FFJORD}: Free-form Continuous Dynamics for Scalable Reversible Generative Models},
+  booktitle = {International Conference on Learning Representations},
+  year = {2019}
+}""",
+    "finlay2020": """@inproceedings{finlay2020train,
+  author = {Finlay, Chris and Jacobsen, Joern-Henrik and Nurbekyan, Levon and Oberman, Adam},
+  title = {How to train your neural {ODE}: the world of {Jacobian} and kinetic regularization},
+  booktitle = {International Conference on Machine Learning},
+  year = {2020}
+}""",
+    "dinh2017": """@inproceedings{dinh2017density,
+  author = {Dinh, Laurent and Sohl-Dickstein, Jascha and Bengio, Samy},
+  title = {Density estimation using {Real NVP}},
+  booktitle = {International Conference on Learning Representations},
+  year = {2017}
+}""",
 }
 #: The solver and the library behind each method that an equation may be solved with.
 _SOLVED_BY: Mapping[str, tuple[str, ...]] = {
@@ -185,6 +219,9 @@ _USED: Mapping[str, tuple[str, ...]] = {
     "autoencoder": ("hinton2006", "tipping1999", "kingma2015"),
     "pca": ("tipping1999",),
     "gaussian-mixture": ("mclachlan2000", "tipping1999"),
+    "flow": ("lipman2023", "tong2024", "kingma2015"),
+    "ffjord": ("grathwohl2019", "finlay2020", "kingma2015"),
+    "coupling-flow": ("dinh2017", "kingma2015"),
 }
 
 

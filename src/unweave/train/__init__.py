@@ -1,5 +1,10 @@
 """Training: recipes, objectives, steppers, and the one loop."""
 
+from ._average import Averaged as Averaged
+from ._flow_objectives import assign as assign
+from ._flow_objectives import flow_matching as flow_matching
+from ._flow_objectives import likelihood as likelihood
+from ._flow_objectives import maximum_likelihood as maximum_likelihood
 from ._folder import RunFolder as RunFolder
 from ._folder import RunFolderError as RunFolderError
 from ._folder import as_toml as as_toml

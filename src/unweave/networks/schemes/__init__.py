@@ -28,7 +28,7 @@ from ._scheme import FRACTALNET as FRACTALNET
 from ._scheme import MIDPOINT as MIDPOINT
 from ._scheme import RK4 as RK4
 from ._scheme import AbstractScheme as AbstractScheme
-from ._scheme import Coupling as Coupling
+from ._scheme import Reversible as Reversible
 from ._scheme import RungeKutta as RungeKutta
 from ._scheme import TwoStep as TwoStep
 from ._scheme import integrate as integrate

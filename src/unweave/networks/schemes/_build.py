@@ -18,7 +18,7 @@ from ._depth import AbstractDepth, Continuous, Stepped
 from ._field import ConvField, MLPField, SplitField
 from ._memory import AbstractMemory, Direct
 from ._predict import DeepNet
-from ._scheme import AbstractScheme, Coupling, Field
+from ._scheme import AbstractScheme, Field, Reversible
 
 # features are halved until an axis is no longer than this, at most as often as that
 _SHORT = {1: 32, 2: 8}
@@ -50,7 +50,7 @@ def stepped_net(
 ) -> DeepNet:
     """A residual network of `steps` blocks of one scheme; with `shared` weights they are one."""
     lift_key, field_key, head_key = split_on_host(key, 3)
-    field = _field_maker(data, layout, split=isinstance(scheme, Coupling))
+    field = _field_maker(data, layout, split=isinstance(scheme, Reversible))
     if shared:
         made: Field = field(field_key)
     else:

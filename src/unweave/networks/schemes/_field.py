@@ -75,7 +75,7 @@ class ConvField(eqx.Module):
 
 class SplitField(eqx.Module):
     r"""$\dot a = f_1(t, b)$, $\dot b = f_2(t, a)$ on the two halves of the last axis: a field
-    that every scheme can step, and a `Coupling` can undo."""
+    that every scheme can step, and a `Reversible` can undo."""
 
     first: Callable
     second: Callable

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int
 
 from ..._model import Key
 from ._field import over_batch
-from ._scheme import AbstractScheme, Coupling, Field, RungeKutta
+from ._scheme import AbstractScheme, Field, Reversible, RungeKutta
 
 
 class Walk(NamedTuple):
@@ -101,14 +101,14 @@ class Checkpointed(AbstractMemory):
 
 class Undone(AbstractMemory):
     """Keeps nothing: the reverse pass undoes each step to have what it began from (Gomez et al.
-    2017), which a `Coupling` alone can."""
+    2017), which a `Reversible` alone can."""
 
     def fold(self, walk: Walk, arrays: Any, carry: Any) -> Any:
         """The carry after all steps."""
         scheme = walk.scheme
-        if not isinstance(scheme, Coupling):
+        if not isinstance(scheme, Reversible):
             raise TypeError(
-                f"{type(scheme).__name__} cannot be undone; use the Coupling scheme, or another "
+                f"{type(scheme).__name__} cannot be undone; use the Reversible scheme, or another "
                 "memory: Direct(), Checkpointed(), Backsolve()."
             )
 

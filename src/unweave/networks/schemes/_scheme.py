@@ -161,7 +161,7 @@ class TwoStep(AbstractScheme):
         return carry[0]
 
 
-class Coupling(AbstractScheme):
+class Reversible(AbstractScheme):
     r"""RevNet (Gomez et al. 2017, equations 6 and 7): the two halves of the state in turn,
 
     $$a \leftarrow a + h f_1(t, b), \qquad b \leftarrow b + h f_2(t, a),$$
