@@ -40,8 +40,9 @@ def density(part: dict, results: dict) -> list[str]:
         "Log-density with the exact trace",
         "A trained flow in two dimensions, 3-64-64-64-2 with hyperbolic tangents, 256 points, "
         "float32, the pair of Dormand and Prince at a tolerance of 1e-5, all points as one state; "
-        f"{len(part['times']['density'])} repetitions. The error is the largest against double precision "
-        "at a tolerance of 1e-10. torchdiffeq gets the trace as FFJORD's authors and its own "
+        f"{len(part['times']['density'])} repetitions. The error is the largest "
+        "against double precision at a tolerance of 1e-10. "
+        "torchdiffeq gets the trace as FFJORD's authors and its own "
         "documentation have it, a gradient for each coordinate, and is differentiated through its "
         "steps, which is faster than its adjoint; with one thread and with all.",
         "",
