@@ -40,8 +40,9 @@ def density(part: dict, results: dict) -> list[str]:
         "Log-density with the exact trace",
         "A trained flow in two dimensions, 3-64-64-64-2 with hyperbolic tangents, 256 points, "
         "float32, the pair of Dormand and Prince at a tolerance of 1e-5, all points as one state; "
-        f"{results['repetitions']} repetitions. The error is the largest against double precision "
-        "at a tolerance of 1e-10. torchdiffeq gets the trace as FFJORD's authors and its own "
+        f"{len(part['times']['density'])} repetitions. The error is the largest "
+        "against double precision at a tolerance of 1e-10. "
+        "torchdiffeq gets the trace as FFJORD's authors and its own "
         "documentation have it, a gradient for each coordinate, and is differentiated through its "
         "steps, which is faster than its adjoint; with one thread and with all.",
         "",
@@ -78,8 +79,8 @@ def matching(part: dict, results: dict) -> list[str]:
         "Flow matching with optimal transport, 8 Gaussians to moons",
         "A step of batch 256 with data, exact optimal-transport plan, 3-64-64-64-2 with SELU, "
         "float32 and Adam; unweave within its own loop, its moving average of the weights "
-        f"included, torchcfm as in its examples, with {part['threads']} thread (more were "
-        f"slower). {len(own)} repetitions over {len(distance['unweave'])} seeds.",
+        f"included, torchcfm as in its examples, with {part['threads']} thread. "
+        f"{len(own)} repetitions over {len(distance['unweave'])} seeds.",
         "",
         "| | ms a step | ratio to unweave | 2-Wasserstein distance after "
         f"{part['steps']} steps, each seed | median |",
