@@ -1,0 +1,156 @@
+"""Records cut into pieces, from which a field is learned before whole courses are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..equations.fitting._levenberg import coordinates_of, lanes_at, minimise
+from ..equations.fitting._match import Smooth, inside, matched
+from ..equations.fitting._problem import Problem
+from ..equations.solving._solve import Grid
+from ._joint import JointSystem, free_starts, joined
+
+# a step of Levenberg and Marquardt more is rarely worth it, and held-out times judge
+_MOST = 40
+_NODES = 120
+
+
+@dataclass(frozen=True, eq=False)
+class Courses:
+    """Records as arrays: `x` `(record, time, channel)`, NaN where nothing was observed; `times`
+    `(record, time)`, level where a record has ended; `inputs` `(record, time, input)`."""
+
+    x: np.ndarray
+    times: np.ndarray
+    inputs: np.ndarray
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """How many times of its own each record has."""
+        return 1 + (np.diff(self.times, axis=1) > 0).sum(axis=1)
+
+    def span(self, begin: Sequence[int], end: Sequence[int], size: int) -> "Courses":
+        """Of each record the times from `begin` up to and with `end`, padded to `size`."""
+        rows = np.minimum(np.asarray(begin)[:, None] + np.arange(size), np.asarray(end)[:, None])
+        over = np.asarray(begin)[:, None] + np.arange(size) > np.asarray(end)[:, None]
+        x = np.take_along_axis(self.x, rows[..., None], axis=1)
+        return Courses(
+            np.where(over[..., None], np.nan, x),
+            np.take_along_axis(self.times, rows, axis=1),
+            np.take_along_axis(self.inputs, rows[..., None], axis=1),
+        )
+
+    def take(self, records: np.ndarray) -> "Courses":
+        """Some records, or some of them several times."""
+        return Courses(self.x[records], self.times[records], self.inputs[records])
+
+    def pieces(self, parts: int, size: int) -> tuple["Courses", np.ndarray, np.ndarray]:
+        """Every record in so many pieces that share their ends, of `size` times, and for each
+        piece its record and where it begins there."""
+        record = np.repeat(np.arange(len(self.x)), parts)
+        last = self.lengths[record] - 1
+        number = np.tile(np.arange(parts), len(self.x))
+        begin, end = number * last // parts, (number + 1) * last // parts
+        return self.take(record).span(begin, end, size), record, begin
+
+    def early(self, share: float) -> tuple["Courses", np.ndarray]:
+        """All but the last `share` of each record, in arrays of the same shape, and where what
+        was held out begins."""
+        cut = np.maximum(((1 - share) * self.lengths).astype(int), 3)
+        return self.span([0] * len(cut), cut - 1, self.x.shape[1]), cut
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """Where a stage ended: of every lane the shared coordinates and the state at which each
+    piece begins, in the latents' own values; `objective` `(lane,)`."""
+
+    u: np.ndarray
+    z: np.ndarray
+    objective: np.ndarray
+    begin: np.ndarray
+
+
+def slopes_matched(
+    problem: Problem,
+    system: JointSystem,
+    courses: Courses,
+    curves: Sequence[Smooth],
+    points: np.ndarray,
+    place: dict[int, int],
+) -> np.ndarray:
+    """Starts `(start, record, latent)` brought near by the slopes of the smoothed records."""
+    lengths, count = courses.lengths, np.arange(courses.x.shape[1])
+    at = [np.linspace(0, n - 1, _NODES) for n in lengths]
+    times = np.stack([np.interp(a, count, t) for a, t in zip(at, courses.times, strict=True)])
+    inputs = np.stack([
+        np.stack([np.interp(one, t, c) for c in u.T], axis=-1) if u.shape[1] else
+        np.zeros((len(one), 0))
+        for one, t, u in zip(times, courses.times, courses.inputs, strict=True)
+    ])  # fmt: skip
+    return matched(problem, system, times, inputs, points, curves, place)
+
+
+def stage(
+    problem: Problem,
+    system: JointSystem,
+    method: Grid,
+    courses: Courses,
+    z: np.ndarray,
+    parts: int,
+    place: dict[int, int],
+    states: np.ndarray | None,
+    *,
+    most: int = _MOST,
+    free: np.ndarray | None = None,
+) -> Learned:
+    """Fits all lanes to records cut into `parts`.
+
+    **Arguments:** `z` `(lane, record, latent)`, where each begins; `states` `(record, time,
+    state)`, where pieces begin that are not a record's first; `free` `(latent,)`, what moves.
+    """
+    size = -(-(courses.x.shape[1] - 1) // parts) + 1
+    cut, record, begin = courses.pieces(parts, size)
+    known = system.known
+    z, pinned = z[:, record], np.asarray(problem.pinned)[record]
+    if parts > 1:
+        assert states is not None
+        known = free_starts(known, place, states)
+        for state, j in place.items():
+            z[:, begin > 0, j] = states[record, begin, state][begin > 0]
+            pinned[begin > 0, j] = np.nan
+    system = replace(system, known=known)
+    own = list(problem.is_own)
+    for j in place.values():
+        own[j] = own[j] or len(record) > 1
+    held = jax.device_put((cut.x, (cut.times, cut.inputs), pinned))
+    cut_problem = replace(
+        joined(replace(problem, x=held[0], conditions=held[1], pinned=held[2]), system, method),
+        is_own=(*own, *(False,) * system.widths.size),
+    )
+    latents = system.latents
+    u = inside(latents, np.asarray(unconstrained(latents, jnp.asarray(z))))
+    moving = None if free is None else np.broadcast_to(free, u.shape)
+    lanes = minimise(cut_problem, lanes_at(cut_problem, u, moving), most=most)
+    u = coordinates_of(cut_problem, lanes)
+    z = np.array(constrained(latents, jnp.asarray(u)))
+    return Learned(u, z, np.asarray(lanes.objective), begin)
+
+
+def of_records(z: np.ndarray, parts: int, *, last: bool = False) -> np.ndarray:
+    """Of pieces `(lane, piece, latent)` each record's first, or its last."""
+    return z[:, parts - 1 :: parts] if last else z[:, ::parts]
+
+
+@eqx.filter_jit
+def unconstrained(latents, z):
+    return jax.vmap(jax.vmap(latents.unconstrain))(z)
+
+
+@eqx.filter_jit
+def constrained(latents, u):
+    return jax.vmap(jax.vmap(latents.constrain))(u)
