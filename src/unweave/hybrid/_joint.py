@@ -10,7 +10,6 @@ formula explains.
 from dataclasses import replace
 from typing import final
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,7 +21,7 @@ from ..equations.fitting._match import support
 from ..equations.fitting._problem import Problem
 from ..equations.solving._equation import interpolations
 from ..equations.solving._solve import Grid
-from ._net import weight_widths, weights_of, with_weights
+from ._net import weight_widths, with_weights
 from ._sensitive import SensitiveCurve
 
 
@@ -111,9 +110,7 @@ class JointSystem(AbstractSystem):
         system, z = self.parted(z)
         return system.observe(t, x, z, u)
 
-    def parted(
-        self, z: Float[Array, " latent"]
-    ) -> tuple[AbstractSystem, Float[Array, " latent"]]:
+    def parted(self, z: Float[Array, " latent"]) -> tuple[AbstractSystem, Float[Array, " latent"]]:
         """The system with the weights that stand in `z`, and its own latents."""
         n = self.known.size
         return with_weights(self.inner, jnp.asarray(self.widths, z.dtype) * z[n:]), z[:n]
@@ -124,11 +121,6 @@ def joint(system: AbstractSystem, decay: float) -> JointSystem:
     with jax.enable_x64(True):
         widths = jnp.asarray(decay * weight_widths(system), jnp.float64)
     return JointSystem(system, system.latents, widths)
-
-
-def present_weights(system: JointSystem) -> Float[np.ndarray, " weight"]:
-    """Where the inner system's own weights stand among the latents."""
-    return weights_of(system.inner) / np.asarray(system.widths)
 
 
 def joined(problem: Problem, system: JointSystem, method: Grid) -> Problem:
@@ -149,7 +141,7 @@ def free_starts(latents: Latents, place: dict[int, int], x: np.ndarray) -> Laten
     priors: list[Prior] = list(latents.priors)
     for state, j in place.items():
         seen = x[..., state]
-        low, high = support(latents, j)
+        low = support(latents, j)[0]
         if low >= 0 and (seen > 0).all():
             centre = float(np.log(seen).mean())
             priors[j] = log_normal(centre, 10 * max(float(np.log(seen).std()), 0.5))

@@ -18,26 +18,30 @@ import numpy as np
 from ..data import Dataset
 from ..equations import CURVE_NOISES, FitError
 from ..equations._system import AbstractSystem
-from ..equations.fitting._grid import first_method
+from ..equations.fitting._grid import EquationCurve, first_method
 from ..equations.fitting._identify import problem_of
 from ..equations.fitting._match import Smooth, initial_latents, readings_of, smoothed
 from ..equations.fitting._prepare import courses, prepared
 from ..equations.fitting._problem import Problem
-from ..equations.solving._choose import medians
+from ..equations.solving._choose import medians, starting_points
 from ..equations.solving._equation import interpolations, noise_word
 from ..equations.solving._solve import Grid
-from ._joint import JointSystem, joined, joint, present_weights
+from ._joint import JointSystem, joined, joint
 from ._sensitive import SensitiveCurve
-from ._stages import Courses, Learned, constrained, of_records, slopes_matched, stage, unconstrained
+from ._stages import Courses, Learned, of_records, slopes_matched, stage, unconstrained
 
 #: How much room weights are given, the shares of each record's end held out to choose by, and
 #: into how many pieces a record is cut.
 DECAYS = (0.3, 1.0, 3.0)
 HELD_OUT = 0.2
 PARTS = (6, 1)
+# forecasts are about as good as another where their errors are within so much
+_TIE = 1.1
 # fewer times a piece than this say nothing
 _FEWEST = 6
-_MOST_SUBSTEPS = 8
+_MOST_SUBSTEPS = 16
+# as large an error of the solver as is let pass, in the noise's deviations
+_SOLVER_ERROR = 0.02
 
 Say = Callable[[str], None]
 
@@ -54,11 +58,13 @@ class Candidate(NamedTuple):
 @dataclass(frozen=True, eq=False)
 class Search:
     """What was found: the joint `problem` of whole records at coordinates `u` `(record,
-    latent)`, latents and weights alike; `forecasts` by the word for what made them, in standard
-    deviations; `objectives` `(lane,)`."""
+    latent)`, latents and weights alike, and `bare`, that of the latents alone; `forecasts` by the
+    word for what made them, in standard deviations; `objectives` `(lane,)`; `solver_error` in the
+    noise's standard deviations."""
 
     system: JointSystem
     method: Grid
+    bare: Problem
     problem: Problem
     u: np.ndarray
     z: np.ndarray
@@ -68,6 +74,7 @@ class Search:
     forecasts: Mapping[str, float]
     notes: tuple[str, ...]
     matched: bool
+    solver_error: float
 
 
 class _Case(NamedTuple):
@@ -110,7 +117,7 @@ def learn(
             both = joint(system, decay)
             z = _drawn(case, both, near, starts, seed)
             if curves is not None:
-                z = _by_slopes(case, both, early, curves, z)
+                z = slopes_matched(case.problem, both, early, curves, z, case.place)
             if method is None:
                 method = _method(case, both, z, curves)
             for parts in _parts(case, early, curves):
@@ -126,21 +133,27 @@ def learn(
                 )
                 if np.isfinite(got.objective).any():
                     z = _carried(z, got, parts)
-        best = min(range(len(tried)), key=lambda i: float(np.min(tried[i][0].errors)))
-        chosen, got, both = tried[best]
-        if not np.isfinite(np.min(chosen.errors)):
+        chosen, got, both, lane = _chosen(tried)
+        if not np.isfinite(chosen.errors[lane]):
             raise FitError(
                 "no start of the networks leads to a finite course: narrow the ranges of the "
                 "latents, or begin with a shorter record."
             )
-        lane = int(np.argmin(chosen.errors))
         say(f"all of the records, from the best: room {chosen.decay:g}, {chosen.parts} piece(s)")
         z = _carried(np.array(got.z[:, :: chosen.parts]), got, chosen.parts)[lane : lane + 1]
-        found, method = _refitted(case, both, method, z, chosen)
-    forecasts = {"this": float(np.min(chosen.errors)), **_plain(case, cut)}
+        while True:
+            problem, u, z, objective = _refitted(case, both, method, z, chosen)
+            error = _solver_error(problem, u, both, method)
+            if error <= _SOLVER_ERROR or method.substeps >= _MOST_SUBSTEPS:
+                break
+            method, z = Grid(2 * method.substeps), z[None]
+            say(f"a finer solve is needed: {method.substeps} steps a sample")
+        bare = replace(case.problem, curve=EquationCurve(system, method, interpolations(system)))
+    reached = got.objective - np.min(got.objective) + objective
     return Search(
-        both, method, *found, tuple(c for c, _, _ in tried), chosen, forecasts, case.notes,
-        curves is not None,
+        both, method, bare, problem, u, z, reached, tuple(c for c, _, _ in tried), chosen,
+        {"this": float(chosen.errors[lane]), **_plain(case, cut)}, case.notes,
+        curves is not None, error,
     )  # fmt: skip
 
 
@@ -172,37 +185,38 @@ def _states(curves: Sequence[Smooth], courses: Courses) -> np.ndarray:
 def _drawn(
     case: _Case, both: JointSystem, near: np.ndarray | None, starts: int, seed: int
 ) -> np.ndarray:
-    """Where every start begins `(start, record, latent)`; the first has the system's own
-    weights."""
-    records, known = len(case.whole.x), both.known
-    z = np.tile(medians(known), (records, 1)) if near is None else near
+    """Where every start begins `(start, record, latent)`: spread over the latents' ranges, every
+    other one at `near`, with weights drawn."""
+    records = len(case.whole.x)
     random = np.random.default_rng(seed)
     weights = random.normal(0.0, 0.6, (starts, both.widths.size))
-    own = present_weights(both)
-    if own.any():
-        weights[0] = own
-    every = [
-        np.concatenate([np.tile(z, (starts, 1, 1)), np.repeat(weights[:, None], records, 1)], -1)
-    ]
+    z = starting_points(both.known, max(starts, 2), seed=seed)[:starts]
+    z = np.repeat(z[:, None], records, axis=1)
+    if near is not None:
+        # where the formula alone says little, its estimates are a trap for some starts only
+        z[::2] = near
     pinned = np.asarray(case.problem.pinned)
-    every[0][..., : known.size] = np.where(np.isnan(pinned), every[0][..., : known.size], pinned)
-    return every[0]
+    z = np.where(np.isnan(pinned), z, pinned)
+    return np.concatenate([z, np.repeat(weights[:, None], records, axis=1)], axis=-1)
 
 
-def _by_slopes(
-    case: _Case, both: JointSystem, early: Courses, curves: Sequence[Smooth], z: np.ndarray
-) -> np.ndarray:
-    problem = joined(case.problem, both, Grid(1))
-    points = z[:, 0]
-    u = slopes_matched(problem, both, early, curves, points, case.place)
-    moved = np.array(constrained(both.latents, jnp.asarray(u)))
-    good = np.isfinite(moved).all(axis=(1, 2))
-    return np.where(good[:, None, None], moved, z)
+def _chosen(
+    tried: Sequence[tuple[Candidate, Learned, JointSystem]],
+) -> tuple[Candidate, Learned, JointSystem, int]:
+    """The best forecast; of those that are about as good, whole records before pieces, the least
+    room for weights, and the start that explains most with the smallest weights: a network must
+    not take what the formula can say."""
+    best = min(float(np.min(candidate.errors)) for candidate, _, _ in tried)
+    near = [
+        (candidate.parts, candidate.decay, float(got.objective[lane]), i, lane)
+        for i, (candidate, got, _) in enumerate(tried)
+        for lane in np.flatnonzero(candidate.errors <= _TIE * best)
+    ]
+    _, _, _, i, lane = min(near)
+    return (*tried[i], int(lane))
 
 
-def _method(
-    case: _Case, both: JointSystem, z: np.ndarray, curves: Sequence[Smooth] | None
-) -> Grid:
+def _method(case: _Case, both: JointSystem, z: np.ndarray, curves: Sequence[Smooth] | None) -> Grid:
     """Steps fine enough along the smoothed records."""
     if curves is None:
         return Grid(4)
@@ -210,7 +224,7 @@ def _method(
     u = np.asarray(unconstrained(both.latents, jnp.asarray(z)))
     found = first_method(problem, both, u, case.whole.times, curves)
     substeps = found.substeps if isinstance(found, Grid) else _MOST_SUBSTEPS
-    return Grid(min(substeps, _MOST_SUBSTEPS))
+    return Grid(min(substeps, _MOST_SUBSTEPS // 2))
 
 
 def _parts(case: _Case, early: Courses, curves: Sequence[Smooth] | None) -> tuple[int, ...]:
@@ -271,7 +285,7 @@ def _curves(curve: SensitiveCurve, z, conditions):
 
 def _refitted(
     case: _Case, both: JointSystem, method: Grid, z: np.ndarray, chosen: Candidate
-) -> tuple[tuple[Problem, np.ndarray, np.ndarray, np.ndarray], Grid]:
+) -> tuple[Problem, np.ndarray, np.ndarray, float]:
     """The chosen start, fitted to all of the records: in pieces first where pieces were chosen,
     and then only where each record begins moves."""
     free = None
@@ -279,9 +293,7 @@ def _refitted(
         curves = _smooth(case, case.whole)
         assert curves is not None
         states = _states(curves, case.whole)
-        got = stage(
-            case.problem, both, method, case.whole, z, chosen.parts, case.place, states
-        )
+        got = stage(case.problem, both, method, case.whole, z, chosen.parts, case.place, states)
         z = _carried(z, got, chosen.parts)
         free = np.zeros(both.latents.size, bool)
         free[list(case.place.values())] = True
@@ -289,7 +301,21 @@ def _refitted(
     whole = case.whole
     held = jax.device_put((whole.x, (whole.times, whole.inputs)))
     problem = joined(replace(case.problem, x=held[0], conditions=held[1]), both, method)
-    return (problem, got.u[0], got.z[0], got.objective), method
+    return problem, got.u[0], got.z[0], float(got.objective[0])
+
+
+def _solver_error(problem: Problem, u: np.ndarray, both: JointSystem, method: Grid) -> float:
+    """The largest difference from steps of half the width, in standard deviations of the noise."""
+    curve = SensitiveCurve(both, 2 * method.substeps, interpolations(both))
+    eta, scale, finer = _at_half(problem, replace(problem, curve=curve), jnp.asarray(u))
+    gap = np.abs(np.asarray(eta - finer)) / np.asarray(scale)
+    return float(np.nan_to_num(gap, nan=np.inf).max())
+
+
+@eqx.filter_jit
+def _at_half(problem: Problem, other: Problem, u):
+    eta = problem.readings(u)
+    return eta, problem.scale(eta)[None, None], other.readings(u)
 
 
 def _plain(case: _Case, cut: np.ndarray) -> dict[str, float]:

@@ -33,6 +33,37 @@ class SensitiveCurve(eqx.Module):
         return _reading(z, curve=self, times=times, u=u)
 
 
+class SensitiveSlopes(eqx.Module):
+    """The rates at points of a record, `(time, state)`, whose derivatives come from as many passes
+    backwards as there are states."""
+
+    system: AbstractSystem
+
+    def __call__(
+        self, z: Float[Array, " latent"], condition: tuple[Array, Array, Array]
+    ) -> Float[Array, "time state"]:
+        """The rates at the times, states and inputs of `condition`."""
+        times, states, inputs = condition
+        return _rates(z, system=self.system, times=times, states=states, inputs=inputs)
+
+
+@eqx.filter_custom_jvp
+def _rates(z: Array, *, system: AbstractSystem, times: Array, states: Array, inputs: Array):
+    return jax.vmap(lambda t, x, u: system.rates(t, x, z, u))(times, states, inputs)
+
+
+@_rates.def_jvp
+def _rates_jvp(primals, tangents, *, system, times, states, inputs):
+    (z,), (direction,) = primals, tangents
+
+    def one(t: Array, x: Array, u: Array) -> tuple[Array, Array]:
+        y, pull = jax.vjp(lambda z: system.rates(t, x, z, u), z)
+        return y, jax.vmap(pull)(jnp.eye(y.size, dtype=y.dtype))[0]
+
+    y, slopes = jax.vmap(one)(times, states, inputs)
+    return y, slopes @ (jnp.zeros_like(z) if direction is None else direction)
+
+
 @eqx.filter_custom_jvp
 def _reading(z: Array, *, curve: SensitiveCurve, times: Array, u: Drive) -> Array:
     return _with_slopes(curve, z, times, u, derivatives=False)[0]

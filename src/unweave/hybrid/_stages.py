@@ -8,11 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._noise import Gaussian
 from ..equations.fitting._levenberg import coordinates_of, lanes_at, minimise
-from ..equations.fitting._match import Smooth, inside, matched
+from ..equations.fitting._match import Smooth, inside, support
 from ..equations.fitting._problem import Problem
 from ..equations.solving._solve import Grid
 from ._joint import JointSystem, free_starts, joined
+from ._sensitive import SensitiveSlopes
 
 # a step of Levenberg and Marquardt more is rarely worth it, and held-out times judge
 _MOST = 40
@@ -80,19 +82,44 @@ def slopes_matched(
     system: JointSystem,
     courses: Courses,
     curves: Sequence[Smooth],
-    points: np.ndarray,
+    z: np.ndarray,
     place: dict[int, int],
 ) -> np.ndarray:
-    """Starts `(start, record, latent)` brought near by the slopes of the smoothed records."""
-    lengths, count = courses.lengths, np.arange(courses.x.shape[1])
-    at = [np.linspace(0, n - 1, _NODES) for n in lengths]
-    times = np.stack([np.interp(a, count, t) for a, t in zip(at, courses.times, strict=True)])
-    inputs = np.stack([
-        np.stack([np.interp(one, t, c) for c in u.T], axis=-1) if u.shape[1] else
-        np.zeros((len(one), 0))
-        for one, t, u in zip(times, courses.times, courses.inputs, strict=True)
-    ])  # fmt: skip
-    return matched(problem, system, times, inputs, points, curves, place)
+    """Starts `(start, record, latent)` brought near by the slopes of the smoothed records, and
+    begun where these begin; as they were where that leads nowhere."""
+    count = np.arange(courses.x.shape[1])
+    # the very ends left out: a spline's slope is least certain there
+    inner = [np.linspace(min(1, n - 1), max(n - 2, 0), _NODES) for n in courses.lengths]
+    pairs = zip(inner, courses.times, strict=True)
+    times = np.stack([np.interp(at, count, t) for at, t in pairs])
+    states = np.stack([one.states(at) for one, at in zip(curves, times, strict=True)])
+    slopes = np.stack([one.slopes(at) for one, at in zip(curves, times, strict=True)])
+    inputs = np.zeros((*times.shape, courses.inputs.shape[2]))
+    for r, c in np.ndindex(len(times), inputs.shape[2]):
+        inputs[r, :, c] = np.interp(times[r], courses.times[r], courses.inputs[r, :, c])
+    size = np.maximum(slopes.std(axis=(0, 1)), 1e-9 * np.abs(slopes).max() + 1e-300)
+    match = replace(
+        joined(problem, system, Grid(1)),
+        curve=SensitiveSlopes(system),
+        noise=Gaussian.fixed(1.0),
+        x=jnp.asarray(slopes),
+        conditions=jax.device_put((times, states, inputs)),
+        floor=jnp.asarray(1e-2 * size),
+    )
+    latents = system.latents
+    u = inside(latents, np.asarray(unconstrained(latents, jnp.asarray(z))))
+    lanes = minimise(match, lanes_at(match, u), most=_MOST)
+    u = inside(latents, coordinates_of(match, lanes))
+    moved = np.array(constrained(latents, jnp.asarray(u)))
+    for state, j in place.items():
+        low, high = support(latents, j)
+        margin = 1e-3 * (high - low) if np.isfinite(high - low) else 1e-6
+        begin = [one.states(t[:1])[0, state] for one, t in zip(curves, courses.times, strict=True)]
+        pinned = np.asarray(problem.pinned)[:, j]
+        begin = np.clip(begin, low + margin, high - margin)
+        moved[..., j] = np.where(np.isnan(pinned), begin, pinned)
+    good = np.isfinite(moved).all(axis=(1, 2))
+    return np.where(good[:, None, None], moved, z)
 
 
 def stage(

@@ -16,8 +16,8 @@ class Expressions:
     """The formulas of an equation in SymPy, definitions written out; all symbols are real.
 
     `drift` is one for each state, `diffusion` a row for each state and a column for each Wiener
-    process, `start` one for each state, of `latents` alone; `observed` one for each observable. `networks` are the
-    symbols of what is learned, one for each call.
+    process, `start` one for each state, of `latents` alone; `observed` one for each observable.
+    `networks` are the symbols of what is learned, one for each call.
     """
 
     time: sp.Symbol

@@ -185,8 +185,8 @@ class TextSystem(AbstractSystem):
         if self.networks:
             call = self.networks[0]
             raise EquationError(
-                f"{call.label} is a network: what it gives is learned from data, and the text alone "
-                "does not say it.",
+                f"{call.label} is a network: what it gives is learned from data, and the text "
+                "alone does not say it.",
                 mend="Learn it: unweave fit hybrid FILE.ode DATA, or HybridSystem(text, networks)",
                 place=call.place,
             )
