@@ -5,3 +5,6 @@ from ._net import scaled_net as scaled_net
 from ._net import ScaledNet as ScaledNet
 from ._neural import neural_system as neural_system
 from ._neural import NeuralField as NeuralField
+from ._recurrent import fit_recurrent as fit_recurrent
+from ._recurrent import RecurrentCurve as RecurrentCurve
+from ._recurrent import SolverCell as SolverCell
