@@ -16,6 +16,7 @@ from ._latents import Latents
 from ._model import Key
 from ._noise import AbstractNoise, Bernoulli, Gaussian, Laplace, Poisson, StudentT
 from .data import Dataset
+from .hybrid._recipes import fixed_latent, hybrid, neural_ode, rnn_solver
 from .networks import MLP, VAE, Autoencoder, fit_gaussian_mixture, fit_pca, start_pair
 from .train import Adversarial, Budget, Descend, Plan, Recipe, Say, Solved
 
@@ -238,7 +239,7 @@ def equation(
 
     text = source_text(source)
     parse(text)
-    fixed = dict(_fixed(entry) for entry in fix)
+    fixed = dict(fixed_latent(entry) for entry in fix)
     options = {
         "source": text, "starts": starts, "noise": noise, "fix": fix, "profile": profile,
         "posterior": posterior,
@@ -258,17 +259,6 @@ def equation(
     return Recipe("equation", options, build, solve=solve)
 
 
-def _fixed(entry: str) -> tuple[str, float]:
-    """ "g=9.81" as a name and a number."""
-    name, _, value = entry.partition("=")
-    try:
-        return name.strip(), float(value)
-    except ValueError:
-        raise ValueError(
-            f"'{entry}' fixes nothing; write a latent and its value: g=9.81."
-        ) from None
-
-
 #: The recipes as the command line knows them.
 RECIPES: Mapping[str, Callable[..., Recipe]] = {
     "vae": vae,
@@ -281,7 +271,15 @@ RECIPES: Mapping[str, Callable[..., Recipe]] = {
     "pca": pca,
     "gaussian-mixture": gaussian_mixture,
     "equation": equation,
+    "hybrid": hybrid,
+    "neural-ode": neural_ode,
+    "rnn-solver": rnn_solver,
 }
+
+#: Those that begin with the text of an equation.
+OF_TEXT = ("equation", "hybrid", "rnn-solver")
+#: Those that are fitted to courses in time, all of them where there are few.
+OF_COURSES = (*OF_TEXT, "neural-ode")
 
 
 def _vae_builder(

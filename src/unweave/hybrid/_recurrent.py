@@ -25,7 +25,7 @@ from ..equations import CURVE_NOISES, Best, Equation, FitError, parse
 from ..equations._system import AbstractSystem
 from ..equations.fitting._account import account
 from ..equations.fitting._fitted import fitted_model
-from ..equations.fitting._grid import EquationCurve, Standing, longest, solver_error, stand
+from ..equations.fitting._grid import Standing, longest, solver_error, stand
 from ..equations.fitting._identify import problem_of
 from ..equations.fitting._levenberg import coordinates_of, lanes_at, minimise
 from ..equations.fitting._match import coordinates, initial_latents, inside
