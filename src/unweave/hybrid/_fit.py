@@ -230,7 +230,8 @@ def _smoothed_course(
     states = [curve.states(t) for curve, t in zip(curves, at, strict=True)]
     slopes = [curve.slopes(t) for curve, t in zip(curves, at, strict=True)]
     driven = [u[part] for u, part in zip(inputs, inner, strict=True)]
-    return tuple(np.concatenate(part) for part in (at, states, slopes, driven))
+    t, x, slope, u = (np.concatenate(part) for part in (at, states, slopes, driven))
+    return t, x, slope, u
 
 
 def _with_networks(

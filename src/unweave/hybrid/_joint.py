@@ -110,7 +110,7 @@ class JointSystem(AbstractSystem):
         system, z = self.parted(z)
         return system.observe(t, x, z, u)
 
-    def parted(self, z: Float[Array, " latent"]) -> tuple[AbstractSystem, Float[Array, " latent"]]:
+    def parted(self, z: Float[Array, " latent"]) -> tuple[AbstractSystem, Float[Array, " known"]]:
         """The system with the weights that stand in `z`, and its own latents."""
         n = self.known.size
         return with_weights(self.inner, jnp.asarray(self.widths, z.dtype) * z[n:]), z[:n]

@@ -37,6 +37,8 @@ HELD_OUT = 0.2
 PARTS = (6, 1)
 # forecasts are about as good as another where their errors are within so much
 _TIE = 1.1
+# whole records can be followed where that is no more than so many times worse than pieces
+_FOLLOWS = 2.0
 # fewer times a piece than this say nothing
 _FEWEST = 6
 _MOST_SUBSTEPS = 16
@@ -110,29 +112,7 @@ def learn(
     with jax.enable_x64(True):
         case = _case(system, data, noise, fixed or {})
         early, cut = case.whole.early(held_out)
-        tried: list[tuple[Candidate, Learned, JointSystem]] = []
-        method: Grid | None = None
-        curves = _smooth(case, early)
-        for decay in decays:
-            both = joint(system, decay)
-            z = _drawn(case, both, near, starts, seed)
-            if curves is not None:
-                z = slopes_matched(case.problem, both, early, curves, z, case.place)
-            if method is None:
-                method = _method(case, both, z, curves)
-            for parts in _parts(case, early, curves):
-                states = None if curves is None else _states(curves, early)
-                got = stage(
-                    case.problem, both, method, early, np.array(z), parts, case.place, states
-                )
-                errors = _forecast_errors(case, both, method, got, parts, cut)
-                tried.append((Candidate(decay, parts, errors), got, both))
-                say(
-                    f"room {decay:g}, records in {parts} piece(s): the held-out end is missed by "
-                    f"{np.min(errors):.3g} standard deviations"
-                )
-                if np.isfinite(got.objective).any():
-                    z = _carried(z, got, parts)
+        tried, method = _tried(case, early, cut, near, starts, decays, say, seed)
         chosen, got, both, lane = _chosen(tried)
         if not np.isfinite(chosen.errors[lane]):
             raise FitError(
@@ -140,9 +120,10 @@ def learn(
                 "latents, or begin with a shorter record."
             )
         say(f"all of the records, from the best: room {chosen.decay:g}, {chosen.parts} piece(s)")
-        z = _carried(np.array(got.z[:, :: chosen.parts]), got, chosen.parts)[lane : lane + 1]
+        z = _carried(got, chosen.parts)[lane : lane + 1]
+        follow = _may_follow(chosen, [candidate for candidate, _, _ in tried])
         while True:
-            problem, u, z, objective = _refitted(case, both, method, z, chosen)
+            problem, u, z, objective = _refitted(case, both, method, z, chosen, follow)
             error = _solver_error(problem, u, both, method)
             if error <= _SOLVER_ERROR or method.substeps >= _MOST_SUBSTEPS:
                 break
@@ -153,8 +134,43 @@ def learn(
     return Search(
         both, method, bare, problem, u, z, reached, tuple(c for c, _, _ in tried), chosen,
         {"this": float(chosen.errors[lane]), **_plain(case, cut)}, case.notes,
-        curves is not None, error,
+        _smooth(case, early) is not None, error,
     )  # fmt: skip
+
+
+def _tried(
+    case: _Case,
+    early: Courses,
+    cut: np.ndarray,
+    near: np.ndarray | None,
+    starts: int,
+    decays: Sequence[float],
+    say: Say,
+    seed: int,
+) -> tuple[list[tuple[Candidate, Learned, JointSystem]], Grid]:
+    """Every decay and every cut of the records, one after the other, on all but their ends."""
+    tried: list[tuple[Candidate, Learned, JointSystem]] = []
+    curves = _smooth(case, early)
+    states = None if curves is None else _states(curves, early)
+    method = Grid(4)
+    for decay in decays:
+        both = joint(case.system, decay)
+        z = _drawn(case, both, near, starts, seed)
+        if curves is not None:
+            z = slopes_matched(case.problem, both, early, curves, z, case.place)
+            if not tried:
+                method = _method(case, both, z, curves)
+        for parts in _parts(case, early, curves):
+            got = stage(case.problem, both, method, early, np.array(z), parts, case.place, states)
+            errors = _forecast_errors(case, both, method, got, parts, cut)
+            tried.append((Candidate(decay, parts, errors), got, both))
+            say(
+                f"room {decay:g}, records in {parts} piece(s): the held-out end is missed by "
+                f"{np.min(errors):.3g} standard deviations"
+            )
+            if np.isfinite(got.objective).any():
+                z = _carried(got, parts)
+    return tried, method
 
 
 def _case(
@@ -239,7 +255,7 @@ def _parts(case: _Case, early: Courses, curves: Sequence[Smooth] | None) -> tupl
     return tuple(dict.fromkeys(max(1, min(p, (shortest - 1) // _FEWEST)) for p in PARTS))
 
 
-def _carried(z: np.ndarray, got: Learned, parts: int) -> np.ndarray:
+def _carried(got: Learned, parts: int) -> np.ndarray:
     """The shared latents and weights of a stage, for whole records again."""
     return np.array(of_records(got.z, parts))
 
@@ -255,7 +271,7 @@ def _forecast_errors(
     """How far each lane's course, from where its last piece begins, misses what was held out."""
     whole = case.whole
     begin = got.begin[parts - 1 :: parts]
-    ahead = whole.span(begin.tolist(), whole.lengths - 1, whole.x.shape[1])
+    ahead = whole.span(begin, whole.lengths - 1, whole.x.shape[1])
     z = of_records(got.z, parts, last=True)
     curve = SensitiveCurve(both, method.substeps, interpolations(both))
     y = np.asarray(_curves(curve, *jax.device_put((z, (ahead.times, ahead.inputs)))))
@@ -273,7 +289,7 @@ def scaled_error(wrong: np.ndarray, x: np.ndarray) -> np.ndarray:
     scaled = wrong / np.where(spread > 0, spread, 1.0)
     if seen is not None:
         scaled = np.where(seen, scaled, np.nan)
-    square = np.where(np.isinf(scaled), 1e300, scaled) ** 2
+    square = np.where(np.isinf(scaled), 1e100, np.clip(scaled, -1e100, 1e100)) ** 2
     count = np.maximum((~np.isnan(square)).sum(axis=(-3, -2, -1)), 1)
     return np.sqrt(np.nansum(square, axis=(-3, -2, -1)) / count)
 
@@ -283,20 +299,33 @@ def _curves(curve: SensitiveCurve, z, conditions):
     return jax.vmap(jax.vmap(curve), in_axes=(0, None))(z, conditions)
 
 
+def _may_follow(chosen: Candidate, tried: Sequence[Candidate]) -> bool:
+    """Whether whole records can be followed, as those in one piece showed: chaos forbids it."""
+    best = float(np.min(chosen.errors))
+    whole = [c for c in tried if c.parts == 1 and c.decay == chosen.decay]
+    return any(float(np.min(c.errors)) <= _FOLLOWS * best for c in whole)
+
+
 def _refitted(
-    case: _Case, both: JointSystem, method: Grid, z: np.ndarray, chosen: Candidate
+    case: _Case,
+    both: JointSystem,
+    method: Grid,
+    z: np.ndarray,
+    chosen: Candidate,
+    follow: bool,
 ) -> tuple[Problem, np.ndarray, np.ndarray, float]:
     """The chosen start, fitted to all of the records: in pieces first where pieces were chosen,
-    and then only where each record begins moves."""
+    then whole, where only each record's begin moves if they cannot be followed."""
     free = None
     if chosen.parts > 1:
         curves = _smooth(case, case.whole)
         assert curves is not None
         states = _states(curves, case.whole)
         got = stage(case.problem, both, method, case.whole, z, chosen.parts, case.place, states)
-        z = _carried(z, got, chosen.parts)
-        free = np.zeros(both.latents.size, bool)
-        free[list(case.place.values())] = True
+        z = _carried(got, chosen.parts)
+        if not follow:
+            free = np.zeros(both.latents.size, bool)
+            free[list(case.place.values())] = True
     got = stage(case.problem, both, method, case.whole, z, 1, case.place, None, free=free)
     whole = case.whole
     held = jax.device_put((whole.x, (whole.times, whole.inputs)))

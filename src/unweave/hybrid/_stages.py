@@ -35,10 +35,10 @@ class Courses:
         """How many times of its own each record has."""
         return 1 + (np.diff(self.times, axis=1) > 0).sum(axis=1)
 
-    def span(self, begin: Sequence[int], end: Sequence[int], size: int) -> "Courses":
+    def span(self, begin: np.ndarray, end: np.ndarray, size: int) -> "Courses":
         """Of each record the times from `begin` up to and with `end`, padded to `size`."""
-        rows = np.minimum(np.asarray(begin)[:, None] + np.arange(size), np.asarray(end)[:, None])
-        over = np.asarray(begin)[:, None] + np.arange(size) > np.asarray(end)[:, None]
+        rows = np.minimum(begin[:, None] + np.arange(size), end[:, None])
+        over = begin[:, None] + np.arange(size) > end[:, None]
         x = np.take_along_axis(self.x, rows[..., None], axis=1)
         return Courses(
             np.where(over[..., None], np.nan, x),
@@ -63,7 +63,7 @@ class Courses:
         """All but the last `share` of each record, in arrays of the same shape, and where what
         was held out begins."""
         cut = np.maximum(((1 - share) * self.lengths).astype(int), 3)
-        return self.span([0] * len(cut), cut - 1, self.x.shape[1]), cut
+        return self.span(np.zeros_like(cut), cut - 1, self.x.shape[1]), cut
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +94,8 @@ def slopes_matched(
     times = np.stack([np.interp(at, count, t) for at, t in pairs])
     states = np.stack([one.states(at) for one, at in zip(curves, times, strict=True)])
     slopes = np.stack([one.slopes(at) for one, at in zip(curves, times, strict=True)])
-    inputs = np.zeros((*times.shape, courses.inputs.shape[2]))
-    for r, c in np.ndindex(len(times), inputs.shape[2]):
+    inputs = np.zeros((*times.shape, courses.inputs.shape[-1]))
+    for r, c in np.ndindex(len(times), inputs.shape[-1]):
         inputs[r, :, c] = np.interp(times[r], courses.times[r], courses.inputs[r, :, c])
     size = np.maximum(slopes.std(axis=(0, 1)), 1e-9 * np.abs(slopes).max() + 1e-300)
     match = replace(
@@ -118,7 +118,7 @@ def slopes_matched(
         pinned = np.asarray(problem.pinned)[:, j]
         begin = np.clip(begin, low + margin, high - margin)
         moved[..., j] = np.where(np.isnan(pinned), begin, pinned)
-    good = np.isfinite(moved).all(axis=(1, 2))
+    good = np.asarray(np.isfinite(moved).all(axis=(1, 2)))
     return np.where(good[:, None, None], moved, z)
 
 
