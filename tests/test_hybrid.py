@@ -237,6 +237,5 @@ def test_from_the_command_line(unweave, refused, tmp_path):
     page = (tmp_path / told["report"]).read_text()
     assert "What the networks found" in page
     assert 'aria-label="What the networks found"' in page
-    assert "mean by" in unweave("report", "runs/hybrid-missing-d", "--help") or page
     assert "name the equation" in refused("fit", "hybrid", "d.csv")
     assert "learned from data" in refused("simulate", "missing.ode")

@@ -291,7 +291,7 @@ def scaled_error(wrong: np.ndarray, x: np.ndarray) -> np.ndarray:
         scaled = np.where(seen, scaled, np.nan)
     square = np.where(np.isinf(scaled), 1e100, np.clip(scaled, -1e100, 1e100)) ** 2
     count = np.maximum((~np.isnan(square)).sum(axis=(-3, -2, -1)), 1)
-    return np.sqrt(np.nansum(square, axis=(-3, -2, -1)) / count)
+    return np.asarray(np.sqrt(np.nansum(square, axis=(-3, -2, -1)) / count))
 
 
 @eqx.filter_jit
