@@ -14,7 +14,7 @@ import pytest
 from models import PRICES, prices_file
 from unweave._version import __version__
 from unweave.cli import main
-from unweave.recipes import RECIPES
+from unweave.recipes import OF_COURSES, OF_TEXT, RECIPES
 from unweave.run import load_run
 
 pytestmark = pytest.mark.usefixtures("own_folder")
@@ -114,10 +114,12 @@ def test_settings_are_repeated_on_other_data(unweave, runs):
 def test_every_recipe_has_options_that_do_not_collide(name, unweave, refused):
     text = unweave("fit", name, "--help")
     assert f"options of {name}" in text
-    assert ("--starts" if name == "equation" else "--latents") in text
+    option = "--starts" if name in OF_COURSES else "--latents"
+    assert option in text
     # the data are only looked for once all options were understood
-    said = ("zoo:logistic", "--starts") if name == "equation" else (name, "--latents")
-    assert "there is no file" in refused("fit", said[0], "nothing.csv", said[1], "3")
+    said = (name, "zoo:logistic") if name in OF_TEXT else (name,)
+    said = said[1:] if name == "equation" else said
+    assert "there is no file" in refused("fit", *said, "nothing.csv", option, "3")
 
 
 def test_flags_of_a_recipe(unweave):

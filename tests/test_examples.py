@@ -31,7 +31,7 @@ def run(name, folder, *arguments):
 def test_all_examples_are_here_and_short():
     names = {file.name for file in EXAMPLES.glob("*.py")}
     here = {"digits.py", "heartbeat_factors.py", "prices.py", "ptb_traversal.py"}
-    here |= {"two_species.py", "formula_or_network.py", "price_models.py"}
+    here |= {"two_species.py", "formula_or_network.py", "price_models.py", "missing_term.py"}
     assert names == here | {"your_own_model.py"}
     for file in EXAMPLES.glob("*.py"):
         assert 60 <= len(file.read_text().splitlines()) <= 200
@@ -116,3 +116,12 @@ def test_price_models(tmp_path):
     text = run("price_models.py", tmp_path)
     assert re.search(r"^Merton +\S+ over 120 +[+-]\d", text, re.M)
     assert text.count("The likelihood is exact") == 3
+
+
+def test_missing_term(tmp_path):
+    text = run("missing_term.py", tmp_path)
+    for name, true in (("a", 1.0), ("c", 0.8), ("e", 0.6)):
+        found = float(re.search(rf"^{name}: true \S+, found (\S+)", text, re.M)[1])
+        assert found == pytest.approx(true, rel=0.1)
+    assert float(re.search(r"misses by (\S+) deviations", text)[1]) < 0.5
+    assert (tmp_path / "missing_term.svg").exists()

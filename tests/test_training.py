@@ -15,7 +15,7 @@ from unweave._model import AbstractDecoder, AbstractDensity, AbstractEncoder
 from unweave._save import load_model, save_model
 from unweave._schema import Schema
 from unweave.data import dataset, digits, split_at_random
-from unweave.recipes import RECIPES, vae
+from unweave.recipes import OF_COURSES, RECIPES, vae
 from unweave.run import fit
 from unweave.train import Descend, Interrupted, Plan, Trainer, TrainingFailed, Watch
 
@@ -185,11 +185,12 @@ def test_both_players_of_an_adversarial_fit_move():
 
 
 def test_the_table_holds_every_recipe():
-    # equations are fitted to courses and not to these beats: tests/test_fit_equation.py; flows
-    # have as many latents as numbers: tests/test_flows.py
-    # networks that answer need labels: tests/test_schemes.py
+    # equations are fitted to courses and not to these beats: tests/test_fit_equation.py and
+    # test_hybrid.py; flows have as many latents as numbers: tests/test_flows.py; networks that
+    # answer need labels: tests/test_schemes.py
+    flows = {"flow", "ffjord", "coupling-flow"}
     deep = {"resnet", "revnet", "polynet", "fractalnet", "lm-resnet", "rk-net", "ode-net"}
-    others = {"equation", "flow", "ffjord", "coupling-flow"} | deep
+    others = set(OF_COURSES) | flows | deep
     assert {name.split(",")[0] for name in ALL_RECIPES} == set(RECIPES) - others
     for name, make in ALL_RECIPES.items():
         assert make().name == name.split(",")[0]

@@ -23,7 +23,7 @@ from ._tensors import ModelFileError
 from ._version import __version__
 
 #: Rooms whose public classes a file may name as "room:Name".
-_ROOMS = ("data", "equations", "networks", "train", "evaluate")
+_ROOMS = ("data", "equations", "hybrid", "networks", "train", "evaluate")
 
 #: Modules of the foundations, whose classes a file names as ":Name".
 _FOUNDATIONS = ("_latents", "_noise", "_schema", "_adapt", "_marginal", "_replay")

@@ -11,10 +11,12 @@ def parameters(fitted: Fitted) -> Reading:
     """How many numbers were fitted: all floats of the model's arrays, and of an equation, whose
     text is given, its latents."""
     model = fitted.model
-    if fitted.recipe == "equation" and isinstance(model, AbstractDecoder):
-        return Reading(float(model.latents.size))
+    known = model.latents.size if isinstance(model, AbstractDecoder) else 0
+    if fitted.recipe in ("equation", "rnn-solver"):
+        return Reading(float(known))
     arrays = jax.tree.leaves(eqx.filter(model, eqx.is_inexact_array))
-    return Reading(float(sum(array.size for array in arrays)))
+    both = known if fitted.recipe in ("hybrid", "neural-ode") else 0
+    return Reading(float(both + sum(array.size for array in arrays)))
 
 
 PARAMETERS = Row("parameters", "fitted numbers", parameters, "lower")

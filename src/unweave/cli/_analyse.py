@@ -17,10 +17,9 @@ _DRAWS = 200
 
 def analyse_verb(options: argparse.Namespace) -> Result:
     """Equilibria, stability, phase portrait and basins of an equation, or of a fitted one."""
-    from ..equations import TextSystem, analyse  # and with it SymPy and diffrax
+    from ..equations import analyse  # and with it SymPy and diffrax
 
     system, z, draws, until, folder = _subject(options)
-    assert isinstance(system, TextSystem)
     for name, value in given_values(system.latents, options.set or []).items():
         z[system.latents.index(name)] = value
         if draws is not None:
@@ -162,8 +161,9 @@ def _written(
     figures: dict[str, Any], output: Path, found, system, options: argparse.Namespace
 ) -> dict[str, Any]:
     from .. import plots
-    from ..equations import source_name
+    from ..equations import formula_of, source_name
 
+    formula = formula_of(system)
     written: dict[str, Any] = {"figures": []}
     for place, figure in enumerate(figures.values()):
         path = output if place == 0 else output.with_stem(output.stem + "-along")
@@ -179,7 +179,8 @@ def _written(
         ]  # fmt: skip
         written["article"] = str(write_analysis(
             Path(options.latex), title=f"Analysis of {source_name(options.source)}",
-            latex=system.latex(), text=system.pretty(), equilibria=rows, figures=figures,
+            latex="" if formula is None else formula.latex(),
+            text="" if formula is None else formula.pretty(), equilibria=rows, figures=figures,
             sentences=found.sentences,
         ))  # fmt: skip
     return written

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..card import compare, table, write_card
-from ..recipes import RECIPES
+from ..recipes import OF_TEXT, RECIPES
 from ..sources import Source, read_source, split_source
 from ..train import Recipe
 from ._fit import given_source
@@ -40,6 +40,7 @@ def read_recipes(words: list[str]) -> dict[str, Recipe]:
 
     A word is the name of a recipe, the path of an equation (`FILE.ode`) or one of the zoo's
     (`zoo:NAME`), and may be followed by a colon and options: `beta-vae:latents=5,epochs=20`.
+    Before an equation may stand what is made of it: `hybrid:FILE.ode`.
 
     **Raises:** `ValueError` for a word that is none of these, and for one given twice.
     """
@@ -57,19 +58,21 @@ def read_recipes(words: list[str]) -> dict[str, Recipe]:
         if source is None:
             recipes[word] = make_recipe(name, given)
         else:
-            recipes[word] = RECIPES[_EQUATION](source, **given)
+            recipes[word] = RECIPES[name](source, **given)
     return recipes
 
 
 def _parts(word: str) -> tuple[str, str | None, str]:
     """The recipe's name, the equation's source where it is one, and the options as text."""
-    head, zoo, rest = word.partition("zoo:")
+    made = next((name for name in OF_TEXT if word.startswith(f"{name}:")), _EQUATION)
+    source = word.removeprefix(f"{made}:")
+    head, zoo, rest = source.partition("zoo:")
     if zoo and not head:
         name, _, options = rest.partition(":")
-        return _EQUATION, f"zoo:{name}", options
-    path, ode, rest = word.partition(".ode")
+        return made, f"zoo:{name}", options
+    path, ode, rest = source.partition(".ode")
     if ode and rest[:1] in ("", ":"):
-        return _EQUATION, f"{path}.ode", rest[1:]
+        return made, f"{path}.ode", rest[1:]
     name, _, options = word.partition(":")
     return name, None, options
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data import Split
-from ..recipes import RECIPES
+from ..recipes import OF_COURSES, OF_TEXT, RECIPES
 from ..run import fit
 from ..sources import Source, read_source, split_source
 from ..track import AbstractTracker, MLflow, TensorBoard
@@ -28,7 +28,7 @@ def fit_verb(
     options = _read_again(arguments, name, parser)
     given, source, seed = _what_to_fit(options, name, before)
     recipe = make_recipe(name, given)
-    label = Path(options.recipe).stem.replace(":", "-") if is_equation(options.recipe) else name
+    label = _label(name, options)
     folder = Path(options.resume or options.out or _free_folder(label, source))
     _say(options, f"reading {' '.join(source.paths)}")
     data = _open(name, source, seed)
@@ -70,8 +70,25 @@ def _open(name: str, source: Source, seed: int) -> Split:
     """The data, parted. A few courses in time are all fitted by an equation unless a split was
     asked for: whoever reads its latents wants them from all that was measured."""
     observations = read_source(source)
-    few = len(observations) < _FEW and source.split is None and name == "equation"
+    few = len(observations) < _FEW and source.split is None and name in OF_COURSES
     return split_source(replace(source, split="none") if few else source, observations, seed=seed)
+
+
+def _equation_word(name: str, options: argparse.Namespace) -> str | None:
+    """What names the equation: the first word, or after hybrid and the like the second."""
+    if is_equation(options.recipe):
+        return options.recipe
+    first = options.data[0] if options.data else None
+    return first if name in OF_TEXT and is_equation(first) else None
+
+
+def _label(name: str, options: argparse.Namespace) -> str:
+    """What the run's folder begins with."""
+    word = _equation_word(name, options)
+    if word is None:
+        return name
+    stem = Path(word).stem.replace(":", "-")
+    return stem if name == "equation" else f"{name}-{stem}"
 
 
 def _settings_before(options: argparse.Namespace) -> Mapping[str, Any]:
@@ -124,11 +141,15 @@ def _what_to_fit(
     given = dict(before.get("options", {})) if before.get("recipe", name) == name else {}
     given |= given_options(name, options)
     settings = dict(before.get("data", {})) | given_source(options)
-    if is_equation(options.recipe):
-        given["source"] = options.recipe
-    if name == "equation":
-        if "source" not in given:
-            raise ValueError("name the equation: unweave fit FILE.ode DATA, or zoo:NAME.")
+    word = _equation_word(name, options)
+    if word is not None:
+        given["source"] = word
+        if options.data[:1] == [word]:
+            settings["paths"] = options.data[1:] or list(before.get("data", {}).get("paths", ()))
+    if name in OF_TEXT and "source" not in given:
+        what = "" if name == "equation" else f"{name} "
+        raise ValueError(f"name the equation: unweave fit {what}FILE.ode DATA, or zoo:NAME.")
+    if name in OF_COURSES:
         settings.setdefault("kind", "trajectories")
     if "paths" not in settings:
         settings["paths"] = []

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .._noise import AbstractNoise
-from ..recipes import NOISES, RECIPES
+from ..recipes import NOISES, OF_TEXT, RECIPES
 from ..train import Recipe
 from ._output import Result
 
@@ -23,7 +23,7 @@ def make_recipe(name: str, options: Mapping[str, Any]) -> Recipe:
         if isinstance(value, list):
             given[option] = tuple(value)
     noise = given.get("noise")
-    if noise is not None and name != "equation":
+    if noise is not None and name not in OF_TEXT:
         if noise not in NOISES:
             raise ValueError(f"'{noise}' is no noise; there are {', '.join(NOISES)}.")
         given["noise"] = NOISES[noise]()

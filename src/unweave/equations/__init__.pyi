@@ -27,6 +27,10 @@ from .fitting._fit import table as table
 from .fitting._fitted import centre_of as centre_of
 from .fitting._fitted import find_equation as find_equation
 from .language._formula import formula as formula
+from .language._hybrid import formula_of as formula_of
+from .language._hybrid import HybridSystem as HybridSystem
+from .language._hybrid import Network as Network
+from .language._hybrid import without_networks as without_networks
 from .fitting._identify import Best as Best
 from .fitting._identify import FitError as FitError
 from .fitting._identify import search as search

@@ -5,6 +5,9 @@ The command line knows them by `RECIPES` and makes an option of every argument.
 
 from collections.abc import Callable, Mapping
 
+from ..hybrid._recipes import hybrid as hybrid
+from ..hybrid._recipes import neural_ode as neural_ode
+from ..hybrid._recipes import rnn_solver as rnn_solver
 from ..train import Recipe
 from ._depth import fractalnet as fractalnet
 from ._depth import lm_resnet as lm_resnet
@@ -43,6 +46,9 @@ RECIPES: Mapping[str, Callable[..., Recipe]] = {
     "ffjord": ffjord,
     "coupling-flow": coupling_flow,
     "equation": equation,
+    "hybrid": hybrid,
+    "neural-ode": neural_ode,
+    "rnn-solver": rnn_solver,
     "resnet": resnet,
     "revnet": revnet,
     "polynet": polynet,
@@ -51,3 +57,8 @@ RECIPES: Mapping[str, Callable[..., Recipe]] = {
     "rk-net": runge_kutta_net,
     "ode-net": neural_ode_net,
 }
+
+#: Those that begin with the text of an equation.
+OF_TEXT = ("equation", "hybrid", "rnn-solver")
+#: Those that are fitted to courses in time, all of them where there are few.
+OF_COURSES = (*OF_TEXT, "neural-ode")

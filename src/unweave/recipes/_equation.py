@@ -7,6 +7,7 @@ import jax
 
 from .._model import Key
 from ..data import Dataset
+from ..hybrid._recipes import fixed_latent
 from ..train import Recipe, Say, Solved
 
 
@@ -25,7 +26,7 @@ def equation(
 
     text = source_text(source)
     parse(text)
-    fixed = dict(_fixed(entry) for entry in fix)
+    fixed = dict(fixed_latent(entry) for entry in fix)
     options = {
         "source": text, "starts": starts, "noise": noise, "fix": fix, "profile": profile,
         "posterior": posterior,
@@ -43,14 +44,3 @@ def equation(
         return solve(data, seed, lambda sentence: None).model
 
     return Recipe("equation", options, build, solve=solve)
-
-
-def _fixed(entry: str) -> tuple[str, float]:
-    """ "g=9.81" as a name and a number."""
-    name, _, value = entry.partition("=")
-    try:
-        return name.strip(), float(value)
-    except ValueError:
-        raise ValueError(
-            f"'{entry}' fixes nothing; write a latent and its value: g=9.81."
-        ) from None

@@ -30,6 +30,7 @@ def equation_figures(content: EquationContent) -> dict[str, tuple[Figure, str]]:
             time_unit=account["time_unit"], records=content.records,
         )  # fmt: skip
         drawn["residuals"] = figure, "Residuals and their autocorrelation"
+    drawn |= _of_networks(account, arrays)
     if arrays.get("objectives", np.empty(0)).size > 1:
         figure = plots.waterfall(arrays["objectives"], agree=account["starts"]["agree"])
         drawn["waterfall"] = figure, "How far above the best every start ended"
@@ -46,6 +47,21 @@ def equation_figures(content: EquationContent) -> dict[str, tuple[Figure, str]]:
     if content.phase is not None:
         drawn["phase"] = content.phase, "Phase portrait at the fitted values"
     return drawn
+
+
+def _of_networks(
+    account: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+) -> dict[str, tuple[Figure, str]]:
+    """What the networks of a hybrid found."""
+    calls = account.get("hybrid", {}).get("calls", [])
+    if not calls or "found_values" not in arrays:
+        return {}
+    figure = plots.found(
+        [arrays[f"found_arguments_{k}"] for k in range(len(calls))], arrays["found_values"],
+        labels=[call["label"] for call in calls], words=[call["arguments"] for call in calls],
+        grids=[arrays.get(f"found_grid_{k}") for k in range(len(calls))],
+    )  # fmt: skip
+    return {"found": (figure, "What the networks found")}
 
 
 def _of_latents(account: Mapping[str, Any]) -> dict[str, tuple[Figure, str]]:

@@ -10,7 +10,7 @@ from scipy.stats import chi2
 
 from ..._latents import Latents
 from ...data import Dataset
-from ..language._text import TextSystem
+from ..language._hybrid import formula_of
 from ..solving._choose import medians
 from ..solving._solve import Grid
 from ._certainty import Certainty, correlation, taking_part
@@ -49,12 +49,13 @@ def account(best: Best, sure: Certainty, data: Dataset) -> Account:
         records=[str(r) for r in data.records], confidence=CONFIDENCE,
     )  # fmt: skip
     system = best.equation.system
+    formula = formula_of(system)
     n = int((~np.isnan(np.asarray(best.problem.x))).sum())
     free = len(sure.labels) + (len(best.scale) if best.problem.noise.has_scale else 0)
     likelihood = beside_data.log_likelihood
     numbers: dict[str, Any] = {
-        "text": system.text if isinstance(system, TextSystem) else type(system).__name__,
-        "latex": system.latex() if isinstance(system, TextSystem) else "",
+        "text": type(system).__name__ if formula is None else formula.text,
+        "latex": "" if formula is None else formula.latex(),
         "time_unit": system.time_unit or data.schema.time_unit,
         "confidence": CONFIDENCE,
         "noise": {

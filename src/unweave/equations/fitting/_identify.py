@@ -112,7 +112,7 @@ def search(
     with jax.enable_x64(True):
         place = initial_latents(system, system.latents)
         x, pinned, notes = prepared(system, data, times, kind, fixed or {}, place)
-        problem = _problem(system, x, times, inputs, pinned, kind, Grid(1))
+        problem = problem_of(system, x, times, inputs, pinned, kind, Grid(1))
         points = starting_points(system.latents, starts, seed=seed)
         say(f"{starts} starts, {int((~np.isnan(x)).sum())} numbers in {len(x)} record(s)")
         readings, curves = readings_of(system, points[0]), []
@@ -149,7 +149,7 @@ def search(
     )  # fmt: skip
 
 
-def _problem(
+def problem_of(
     system: AbstractSystem,
     x: np.ndarray,
     times: np.ndarray,

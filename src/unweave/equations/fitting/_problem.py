@@ -186,12 +186,11 @@ def _of_records(problem: Problem) -> tuple[Any, ...]:
 
 def _scores(latents: Latents, z: Float[Array, " latent"]) -> Float[Array, " latent"]:
     """$(z - m) / s$ for normal priors, cut or not, $(\\log z - m) / s$ for log-normal ones."""
-    parts = []
-    for prior, part in zip(latents.priors, z, strict=True):
-        if prior.family in ("normal", "truncated-normal"):
-            parts.append((part - prior.parameters[0]) / prior.parameters[1])
-        elif prior.family == "log-normal":
-            parts.append((jnp.log(part) - prior.parameters[0]) / prior.parameters[1])
-        else:
-            parts.append(jnp.zeros_like(part))
-    return jnp.stack(parts)
+    families = np.asarray([prior.family for prior in latents.priors])
+    is_log = families == "log-normal"
+    informs = is_log | (families == "normal") | (families == "truncated-normal")
+    pairs = zip(informs, latents.priors, strict=True)
+    numbers = np.asarray([p.parameters[:2] if known else (0.0, 1.0) for known, p in pairs])
+    centre, width = jnp.asarray(numbers.reshape(-1, 2).T, z.dtype)
+    value = jnp.where(is_log, jnp.log(jnp.where(is_log, z, 1)), z)
+    return jnp.where(informs, (value - centre) / width, 0)

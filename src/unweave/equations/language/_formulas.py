@@ -10,10 +10,12 @@ import numpy as np
 import sympy as sp
 
 from ._evaluate import compile_expressions
-from ._functions import CONDITIONS, FUNCTIONS, MARK
+from ._functions import CONDITIONS, FUNCTIONS, MARK, is_network
+from ._meaning import NetworkCall
 from ._nodes import Call, Comparison, Logic, Name, Node, Number, Power, Product, Sum
 from ._syntax import meant
 from ._tokens import EquationError, Place
+from ._typeset import plain
 
 MAX_EXPONENT = 1e4
 MAX_OPERATIONS = 20_000
@@ -49,6 +51,7 @@ class Scope:
         self.symbols = symbols
         self.definitions = definitions
         self.operations = 0
+        self.networks: list[NetworkCall] = []
         self._known: dict[str, Formula] = {}
         self._open: list[str] = []
         self._marks: list[sp.Symbol] | None = None
@@ -213,6 +216,8 @@ class Scope:
 
     def _call(self, node: Call) -> Formula:
         name = node.function
+        if is_network(name) and name not in self.symbols and name not in self.definitions:
+            return self._network(node)
         if name not in FUNCTIONS:
             raise self._no_function(node)
         arity, given = FUNCTIONS[name].arity, len(node.arguments)
@@ -233,6 +238,41 @@ class Scope:
             return _joined(node, sp.Float(value), value, parts)
         function = FUNCTIONS[name]
         return _joined(node, function.build(*expressions), None, parts, copies=function.copies)
+
+    def _network(self, node: Call) -> Formula:
+        """A symbol for what a network gives here; a definition is read more than once."""
+        parts = [self._number(part) for part in node.arguments]
+        if not any(part.expression.free_symbols for part in parts):
+            raise EquationError(
+                f"{node.function} learns a function, and nothing that changes is given to it.",
+                mend=f"Name what it depends on: {node.function}(x)",
+                place=node.place,
+            )
+        call = next((call for call in self.networks if call.place == node.place), None)
+        if call is None:
+            call = self._called(node, [part.expression for part in parts])
+            self.networks.append(call)
+        return _joined(node, call.symbol, None, parts)
+
+    def _called(self, node: Call, arguments: list[Any]) -> NetworkCall:
+        name, before = node.function, self.networks
+        same = next((c for c in before if c.label.startswith(f"{name}(")), None)
+        if same is not None and name != "net" and len(same.arguments) != len(arguments):
+            raise EquationError(
+                f"{name} takes {_count(len(same.arguments))} in line {same.place.line} and "
+                f"{_count(len(arguments))} here; a named network is the same everywhere.",
+                mend="Give it as many, or another name.",
+                place=node.place,
+            )
+        fresh = 1 + max((call.network for call in before), default=-1)
+        return NetworkCall(
+            network=fresh if same is None or name == "net" else same.network,
+            label=plain(node),
+            symbol=sp.Symbol(f"network {len(before) + 1}", real=True),
+            arguments=tuple(arguments),
+            words=tuple(plain(part) for part in node.arguments),
+            place=node.place,
+        )
 
     def _no_function(self, node: Call) -> EquationError:
         name = node.function

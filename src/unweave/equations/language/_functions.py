@@ -4,6 +4,7 @@ What is not in this table cannot be called. A formula is made of what SymPy can 
 that other code may do so; `_evaluate` turns it into numbers.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, final
@@ -115,6 +116,12 @@ FUNCTIONS: dict[str, Function] = {
     ),
     MARK: Function(2, lambda mean, std, draw: mean + std * draw, r"\mathcal{{N}}({0}, {1}^2)"),
 }
+
+
+def is_network(name: str) -> bool:
+    """Whether a function of this name is learned from data: `net`, `net1`, `net_grazing`."""
+    return re.fullmatch(r"net(\d+|_\w+)?", name) is not None
+
 
 CONDITIONS: dict[str, Callable[..., Any]] = {
     "<": lambda a, b: _unevaluated(sp.Lt, a, b),

@@ -8,6 +8,7 @@ from ..._latents import Latents
 from .._system import Variable
 from ._nodes import Node
 from ._statements import Interpolation, NoiseName, Statement, When
+from ._tokens import Place
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,7 @@ class Expressions:
 
     `drift` is one for each state, `diffusion` a row for each state and a column for each Wiener
     process, `start` one for each state, of `latents` alone; `observed` one for each observable.
+    `networks` are the symbols of what is learned, one for each call.
     """
 
     time: sp.Symbol
@@ -26,11 +28,30 @@ class Expressions:
     diffusion: tuple[tuple[sp.Expr, ...], ...]
     start: tuple[sp.Expr, ...]
     observed: tuple[sp.Expr, ...]
+    networks: tuple[sp.Symbol, ...] = ()
 
     @property
     def arguments(self) -> tuple[sp.Symbol, ...]:
-        """Time, states, latents, inputs, in the order in which functions take them."""
-        return (self.time, *self.states, *self.latents, *self.inputs)
+        """Time, states, latents, inputs, what networks give: the order in which functions take
+        them."""
+        return (self.time, *self.states, *self.latents, *self.inputs, *self.networks)
+
+
+@dataclass(frozen=True)
+class NetworkCall:
+    """A place where a network stands in a formula: `symbol` is what it gives there.
+
+    `network` counts the networks: each `net(...)` is one of its own, and a named one, such as
+    `net_grazing(...)`, the same wherever it is called. `arguments` may hold the symbols of
+    earlier calls; `label` and `words` are the call and its arguments as they are written.
+    """
+
+    network: int
+    label: str
+    symbol: sp.Symbol
+    arguments: tuple[sp.Expr, ...]
+    words: tuple[str, ...]
+    place: Place
 
 
 @dataclass(frozen=True)
@@ -70,3 +91,4 @@ class Meaning:
     expressions: Expressions
     events: tuple[EventFormulas, ...]
     jumps: tuple[JumpFormulas, ...]
+    networks: tuple[NetworkCall, ...] = ()

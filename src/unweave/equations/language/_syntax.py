@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable
 from typing import NoReturn
 
-from ._functions import FUNCTIONS
+from ._functions import FUNCTIONS, is_network
 from ._nodes import (
     Call,
     Comparison,
@@ -241,7 +241,8 @@ class Reader:
             return Name(name, token.place)
         # x(0) is where x starts, u(t) is u
         argument = self.ahead().text
-        if name not in FUNCTIONS and argument in ("0", "t") and self.ahead(2).text == ")":
+        is_function = name in FUNCTIONS or is_network(name)
+        if not is_function and argument in ("0", "t") and self.ahead(2).text == ")":
             self.index += 3
             return Name(name, token.place, initial=argument == "0")
         self.take()

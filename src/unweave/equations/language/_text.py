@@ -17,6 +17,7 @@ r"""An equation written as text, as light as paper.
     noise log-normal                              # how
     when x < 0: v = -0.9*v, x = 0                 # an event that resets
     when x > 100: stop                            # an event that ends the course
+    y' = c*y + net(x, y)                          # a term that a network learns from data
 
 `#` begins a comment, a line goes on while a parenthesis is open, a unit may stand in brackets.
 """
@@ -38,7 +39,7 @@ from .._system import AbstractSystem, Variable
 from ._evaluate import Program, compile_expressions
 from ._events import Event, FieldFunction, Jumps
 from ._layout import latex_of, plain_statement
-from ._meaning import Expressions, JumpFormulas, Meaning
+from ._meaning import Expressions, JumpFormulas, Meaning, NetworkCall
 from ._statements import Definition, Interpolation, NoiseName
 from ._tokens import MAX_CHARACTERS, EquationError
 from ._understand import understand
@@ -56,6 +57,7 @@ class _Compiled:
     diffusion: Program
     start: Program
     observed: Program
+    networks: tuple[Program, ...]
 
 
 @functools.lru_cache(maxsize=128)
@@ -81,6 +83,7 @@ def _compile(text: str) -> _Compiled:
         diffusion=compile_expressions(diffusion, everything),
         start=compile_expressions(formulas.start, formulas.latents),
         observed=compile_expressions(formulas.observed, everything),
+        networks=tuple(compile_expressions(c.arguments, everything) for c in meaning.networks),
     )
 
 
@@ -171,6 +174,24 @@ class TextSystem(AbstractSystem):
         """The Poisson processes dN."""
         return _jumps(self.text)
 
+    @property
+    def networks(self) -> tuple[NetworkCall, ...]:
+        """The calls of `net(...)`, in the order in which they are computed."""
+        return self._meaning.networks
+
+    @property
+    def _known(self) -> _Compiled:
+        """The functions of a text without networks."""
+        if self.networks:
+            call = self.networks[0]
+            raise EquationError(
+                f"{call.label} is a network: what it gives is learned from data, and the text "
+                "alone does not say it.",
+                mend="Learn it: unweave fit hybrid FILE.ode DATA, or HybridSystem(text, networks)",
+                place=call.place,
+            )
+        return _compiled(self.text)
+
     def rates(
         self,
         t: Float[Array, ""],
@@ -179,7 +200,7 @@ class TextSystem(AbstractSystem):
         u: Float[Array, " input"],
     ) -> Float[Array, " state"]:
         r"""$f(t, x, z, u)$, for a stochastic equation its drift; of the dtype of `x`."""
-        return _compiled(self.text).rates.trace([t, *x, *z, *u], x.dtype)
+        return self._known.rates.trace([t, *x, *z, *u], x.dtype)
 
     def diffuse(
         self,
@@ -204,7 +225,7 @@ class TextSystem(AbstractSystem):
         u: Float[Array, " input"],
     ) -> Float[Array, " observable"]:
         """What the `observe` lines say."""
-        return _compiled(self.text).observed.trace([t, *x, *z, *u], x.dtype)
+        return self._known.observed.trace([t, *x, *z, *u], x.dtype)
 
     def numpy_rates(self) -> NumpyFunction:
         """`rates` over NumPy in float64: a function (t, x, z, u) for SciPy.
@@ -212,16 +233,16 @@ class TextSystem(AbstractSystem):
         `x` is `(state,)`, or `(state, n)` for n states at once, with `t` one number or `(n,)` and
         `z` `(latent,)` or `(latent, n)`; `z` and `u` may be left out where there are none.
         """
-        return _numpy(_compiled(self.text).rates)
+        return _numpy(self._known.rates)
 
     def float_rates(self) -> Callable[..., list[float]]:
         """`rates` over plain floats, for one state: a function of lists (t, x, z, u)."""
-        program = _compiled(self.text).rates
+        program = self._known.rates
         return lambda t, x, z, u: program.compute_one([t, *x, *z, *u])
 
     def numpy_observe(self) -> NumpyFunction:
         """`observe` over NumPy in float64, as `numpy_rates`."""
-        return _numpy(_compiled(self.text).observed)
+        return _numpy(self._known.observed)
 
     def numpy_start(self) -> Callable[[Sequence[float] | np.ndarray], np.ndarray]:
         """`start` over NumPy in float64: a function of `z`."""

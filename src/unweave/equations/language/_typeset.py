@@ -1,6 +1,6 @@
 """Expressions and names as they are read: in plain text, and in LaTeX."""
 
-from ._functions import FUNCTIONS, MARK
+from ._functions import FUNCTIONS, MARK, is_network
 from ._nodes import Call, Comparison, Logic, Name, Node, Number, Power, Product, Sum
 
 _GREEK = {
@@ -98,6 +98,9 @@ def _latex(node: Node) -> str:
 
 
 def _latex_call(node: Call) -> str:
+    if is_network(node.function):
+        inside = ", ".join(latex(part) for part in node.arguments)
+        return latex_name(node.function) + bracketed(inside)
     pattern = FUNCTIONS[node.function].latex
     if "{0}" in pattern:
         # in these the arguments are raised to powers

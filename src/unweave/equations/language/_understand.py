@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sympy as sp
@@ -169,6 +169,10 @@ class _Reading:
             start=tuple(self._start(name) for name in self.states),
             observed=tuple(self._expression(node) for _, node in observed),
         )
+        events, jumps = tuple(self._event(line) for line in self._all(When)), self._jumps()
+        self._check_networks()
+        networks = tuple(self.scope.networks)
+        expressions = replace(expressions, networks=tuple(call.symbol for call in networks))
         return Meaning(
             statements=self.statements,
             time_unit=self._once(TimeUnit, "unit", ""),
@@ -186,9 +190,29 @@ class _Reading:
             is_own=tuple(latent.own for latent in latents),
             wiener=wiener,
             expressions=expressions,
-            events=tuple(self._event(line) for line in self._all(When)),
-            jumps=self._jumps(),
+            events=events,
+            jumps=jumps,
+            networks=networks,
         )
+
+    def _check_networks(self) -> None:
+        """A network is learned along smooth courses."""
+        if not self.scope.networks:
+            return
+        place = self.scope.networks[0].place
+        if self._all(Stochastic):
+            raise EquationError(
+                "a network is learned in the rates of an ordinary equation, and this is a "
+                "stochastic one.",
+                mend="Write the rates as x' = ..., or the term as a formula.",
+                place=place,
+            )
+        if self._all(When):
+            raise EquationError(
+                "a network is learned along smooth courses, and this equation has events.",
+                mend="Take the 'when' lines away, or write the term as a formula.",
+                place=place,
+            )
 
     def _expression(self, node: Node) -> sp.Expr:
         return self.scope.whole(node).expression
@@ -291,6 +315,13 @@ class _Reading:
         expression = self._expression(node)
         allowed = {self.scope.symbols[latent.name.label] for latent in self._ordered()}
         moving = sorted(str(symbol) for symbol in expression.free_symbols - allowed)
+        learned = [c for c in self.scope.networks if c.symbol in expression.free_symbols]
+        if learned:
+            raise EquationError(
+                "a start is made of latents and numbers, and this is a network.",
+                mend=f"Make it a latent: {state}(0) in (0, 1)",
+                place=learned[0].place,
+            )
         if moving:
             raise EquationError(
                 f"'{moving[0]}' changes in time, and a start is made of latents and numbers.",

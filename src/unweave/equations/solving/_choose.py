@@ -52,8 +52,7 @@ class HostSystem(eqx.Module):
         if isinstance(self.system, TextSystem):
             function, z_list, u_list = self.system.float_rates(), z.tolist(), inputs.tolist()
             return lambda t, x: np.asarray(function(float(t), x.tolist(), z_list, u_list), float)
-        compiled = eqx.filter_jit(self.system.rates)
-        return lambda t, x: np.asarray(_double(compiled, t, x, z, inputs))
+        return lambda t, x: _double(_rates, self.system, t, x, z, inputs)
 
     def many_rates(self, z: np.ndarray) -> ManyRates:
         """The same for many states `(state, n)` at once, each at a time of its own `(n,)`."""
@@ -61,21 +60,19 @@ class HostSystem(eqx.Module):
         if isinstance(self.system, TextSystem):
             function = self.system.numpy_rates()
             return lambda t, x: function(t, x, z, inputs)
-        compiled = _many_rates(self.system)
-        return lambda t, x: _double(compiled, t, x.T, z, inputs).T
+        return lambda t, x: _double(_many_rates, self.system, t, x.T, z, inputs).T
 
     def start(self, z: np.ndarray) -> np.ndarray:
         """The state at the first time."""
         if isinstance(self.system, TextSystem):
             return np.asarray(self.system.numpy_start()(z), dtype=np.float64)
-        return np.asarray(_double(self.system.start, z))
+        return _double(_start, self.system, z)
 
     def readings(self, times: np.ndarray, path: np.ndarray, z: np.ndarray) -> np.ndarray:
         """The noiseless readings `(time, observable)` of a path `(time, state)`."""
-        if not isinstance(self.system, TextSystem):
-            both = zip(times, path, strict=True)
-            return np.stack([self.observe(float(t), x, z) for t, x in both])
         inputs = np.zeros(len(self.system.inputs))
+        if not isinstance(self.system, TextSystem):
+            return _double(_many_readings, self.system, times, path, z, inputs)
         return np.asarray(self.system.numpy_observe()(times, path.T, z, inputs)).T
 
     def observe(self, t: float, x: np.ndarray, z: np.ndarray) -> np.ndarray:
@@ -83,7 +80,7 @@ class HostSystem(eqx.Module):
         if isinstance(self.system, TextSystem):
             inputs = np.zeros(len(self.system.inputs))
             return np.asarray(self.system.numpy_observe()(t, x, z, inputs), dtype=np.float64)
-        return np.asarray(_double(self.system.observe, t, x, z, np.zeros(len(self.system.inputs))))
+        return _double(_observe, self.system, t, x, z, np.zeros(len(self.system.inputs)))
 
 
 def suited(system: AbstractSystem, latents: Latents, times: np.ndarray) -> Choice:
@@ -273,11 +270,35 @@ class _counted:
         return self.rates(t, x)
 
 
-def _many_rates(system: AbstractSystem) -> Callable:
-    return eqx.filter_jit(jax.vmap(system.rates, in_axes=(0, 0, None, None)))
+# each compiled once for a system of some shape, whatever its numbers are
+@eqx.filter_jit
+def _rates(system: AbstractSystem, t: Array, x: Array, z: Array, u: Array) -> Array:
+    return system.rates(t, x, z, u)
 
 
-def _double(function: Callable, *arguments: np.ndarray | float) -> np.ndarray:
-    """A function of JAX arrays, in float64."""
+@eqx.filter_jit
+def _many_rates(system: AbstractSystem, t: Array, x: Array, z: Array, u: Array) -> Array:
+    return jax.vmap(lambda t, x: system.rates(t, x, z, u))(t, x)
+
+
+@eqx.filter_jit
+def _start(system: AbstractSystem, z: Array) -> Array:
+    return system.start(z)
+
+
+@eqx.filter_jit
+def _observe(system: AbstractSystem, t: Array, x: Array, z: Array, u: Array) -> Array:
+    return system.observe(t, x, z, u)
+
+
+@eqx.filter_jit
+def _many_readings(system: AbstractSystem, t: Array, x: Array, z: Array, u: Array) -> Array:
+    return jax.vmap(lambda t, x: system.observe(t, x, z, u))(t, x)
+
+
+def _double(
+    function: Callable, system: AbstractSystem, *arguments: np.ndarray | float
+) -> np.ndarray:
+    """A function of a system and JAX arrays, in float64."""
     with jax.enable_x64(True):
-        return np.asarray(function(*(jnp.asarray(a, jnp.float64) for a in arguments)))
+        return np.asarray(function(system, *(np.asarray(a, np.float64) for a in arguments)))

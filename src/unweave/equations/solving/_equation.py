@@ -23,6 +23,7 @@ from ..._noise import (
     StudentT,
 )
 from .._system import AbstractSystem
+from ..language._hybrid import formula_of
 from ..language._text import TextSystem, parse
 from ._choose import Choice, suited
 from ._drive import course, drive
@@ -156,14 +157,16 @@ def equation(
 
 def interpolations(system: AbstractSystem) -> tuple[str, ...]:
     """How each input of a system is read between its samples."""
-    if isinstance(system, TextSystem):
-        return system.interpolations
+    formula = formula_of(system)
+    if formula is not None:
+        return formula.interpolations
     return ("linear",) * len(system.inputs)
 
 
 def noise_word(system: AbstractSystem) -> str:
     """The kind of noise that a text names, or the Gaussian."""
-    word = system.noise_name if isinstance(system, TextSystem) else None
+    formula = formula_of(system)
+    word = None if formula is None else formula.noise_name
     return word or "gaussian"
 
 

@@ -1,0 +1,89 @@
+"""Networks as terms of an equation, and their weights as one vector."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from .._model import Key
+from ..networks import MLP
+
+Module = TypeVar("Module", bound=eqx.Module)
+
+
+class ScaledNet(eqx.Module):
+    r"""A network between quantities with units, $x \mapsto s\,\mathrm{net}((x - c) / w)$.
+
+    `centre` $c$ and `width` $w$ `(argument,)` are where the data lie, and `size` $s$ `(out,)` is
+    how large the output may be expected to be: static numbers, which no optimiser moves. It
+    computes in the dtype of `x`.
+    """
+
+    net: MLP
+    centre: tuple[float, ...] = eqx.field(static=True)
+    width: tuple[float, ...] = eqx.field(static=True)
+    size: tuple[float, ...] = eqx.field(static=True)
+
+    def __call__(self, x: Float[Array, " argument"]) -> Float[Array, " out"]:
+        """The output at one `x`."""
+        net = jax.tree.map(
+            lambda leaf: jnp.asarray(leaf, x.dtype) if eqx.is_inexact_array(leaf) else leaf,
+            self.net,
+        )
+        centre, width = (jnp.asarray(part, x.dtype) for part in (self.centre, self.width))
+        return jnp.asarray(self.size, x.dtype) * net((x - centre) / width)
+
+
+def scaled_net(
+    centre: np.ndarray,
+    width: np.ndarray,
+    size: np.ndarray,
+    widths: tuple[int, ...],
+    *,
+    activation: Callable[[Array], Array] = jax.nn.tanh,
+    key: Key,
+) -> ScaledNet:
+    """A `ScaledNet` with hidden layers of these `widths`; tanh is smooth, so that a method of
+    order four keeps its order."""
+    net = MLP(len(centre), len(size), widths, activation=activation, key=key)
+    return ScaledNet(net, *(tuple(map(float, part)) for part in (centre, width, size)))
+
+
+def weights_of(module: eqx.Module) -> Float[np.ndarray, " weight"]:
+    """Every trainable number of a module, in float64."""
+    leaves = [np.asarray(leaf, np.float64).reshape(-1) for leaf in _leaves(module)]
+    return np.concatenate([np.zeros(0), *leaves])
+
+
+def with_weights(module: Module, weights: Float[Array | np.ndarray, " weight"]) -> Module:
+    """The module with these numbers in their places, in the dtype of `weights`."""
+    arrays, rest = eqx.partition(module, eqx.is_inexact_array)
+    leaves, tree = jax.tree.flatten(arrays)
+    placed, start = [], 0
+    for leaf in leaves:
+        placed.append(weights[start : start + leaf.size].reshape(leaf.shape))
+        start += leaf.size
+    return eqx.combine(jax.tree.unflatten(tree, placed), rest)
+
+
+def settled(module: Module, weights: np.ndarray) -> Module:
+    """The module with these numbers in float32, as networks are kept."""
+    return with_weights(module, jnp.asarray(weights, jnp.float32))
+
+
+def weight_widths(module: eqx.Module) -> Float[np.ndarray, " weight"]:
+    r"""How large each weight may be expected to be: $1/\sqrt{\text{inputs}}$ of a matrix, 1 of a
+    bias, so that a layer's output is about as large as its input."""
+    widths = [
+        np.full(leaf.size, leaf.shape[-1] ** -0.5 if leaf.ndim > 1 else 1.0)
+        for leaf in _leaves(module)
+    ]
+    return np.concatenate([np.zeros(0), *widths])
+
+
+def _leaves(module: eqx.Module) -> list[Array]:
+    return jax.tree.leaves(eqx.filter(module, eqx.is_inexact_array))
