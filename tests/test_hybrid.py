@@ -224,6 +224,7 @@ def test_the_recurrent_network_is_the_solver_and_learns_what_least_squares_finds
     assert model.latents.names == ("r", "K", "x(0)")
 
 
+@pytest.mark.slow
 def test_from_the_command_line(unweave, refused, tmp_path):
     (tmp_path / "missing.ode").write_text(MISSING)
     times, y = prey_and_predator()
