@@ -16,6 +16,7 @@ from ._model import AbstractDensity as AbstractDensity
 from ._model import AbstractEncoder as AbstractEncoder
 from ._model import AbstractLikelihood as AbstractLikelihood
 from ._model import AbstractPosterior as AbstractPosterior
+from ._model import AbstractPredictor as AbstractPredictor
 from ._model import AbstractSampler as AbstractSampler
 from ._model import AbstractVelocity as AbstractVelocity
 from ._model import capabilities as capabilities
@@ -149,6 +150,10 @@ from .networks import fit_gaussian_mixture as fit_gaussian_mixture
 from .networks import fit_mean as fit_mean
 from .networks import fit_pca as fit_pca
 from .networks import start_pair as start_pair
+from .networks import Classifier as Classifier
+from .networks import Continuous as Continuous
+from .networks import Regressor as Regressor
+from .networks import Stepped as Stepped
 from .train import Budget as Budget
 from .train import Descend as Descend
 from .train import Interrupted as Interrupted
@@ -165,6 +170,15 @@ from .recipes import dip_vae as dip_vae
 from .recipes import factor_vae as factor_vae
 from .recipes import ffjord as ffjord
 from .recipes import flow as flow
+from .recipes import fractalnet as fractalnet
+from .recipes import lm_resnet as lm_resnet
+from .recipes import neural_ode as neural_ode
+from .recipes import neural_ode_net as neural_ode_net
+from .recipes import polynet as polynet
+from .recipes import resnet as resnet
+from .recipes import revnet as revnet
+from .recipes import rnn_solver as rnn_solver
+from .recipes import runge_kutta_net as runge_kutta_net
 from .recipes import gaussian_mixture as gaussian_mixture
 from .recipes import info_vae as info_vae
 from .recipes import pca as pca

@@ -201,6 +201,43 @@ _ENTRIES: Mapping[str, str] = {
   booktitle = {International Conference on Learning Representations},
   year = {2017}
 }""",
+    "he2016": """@inproceedings{he2016deep,
+  author = {He, Kaiming and Zhang, Xiangyu and Ren, Shaoqing and Sun, Jian},
+  title = {Deep Residual Learning for Image Recognition},
+  booktitle = {{IEEE} Conference on Computer Vision and Pattern Recognition},
+  year = {2016}
+}""",
+    "gomez2017": """@inproceedings{gomez2017reversible,
+  author = {Gomez, Aidan N. and Ren, Mengye and Urtasun, Raquel and Grosse, Roger B.},
+  title = {The Reversible Residual Network: Backpropagation Without Storing Activations},
+  booktitle = {Advances in Neural Information Processing Systems},
+  year = {2017}
+}""",
+    "zhang2017": """@inproceedings{zhang2017polynet,
+  author = {Zhang, Xingcheng and Li, Zhizhong and Loy, Chen Change and Lin, Dahua},
+  title = {{PolyNet}: A Pursuit of Structural Diversity in Very Deep Networks},
+  booktitle = {{IEEE} Conference on Computer Vision and Pattern Recognition},
+  year = {2017}
+}""",
+    "larsson2017": """@inproceedings{larsson2017fractalnet,
+  author = {Larsson, Gustav and Maire, Michael and Shakhnarovich, Gregory},
+  title = {{FractalNet}: Ultra-Deep Neural Networks without Residuals},
+  booktitle = {International Conference on Learning Representations},
+  year = {2017}
+}""",
+    "lu2018": """@inproceedings{lu2018beyond,
+  author = {Lu, Yiping and Zhong, Aoxiao and Li, Quanzheng and Dong, Bin},
+  title = {Beyond Finite Layer Neural Networks: Bridging Deep Architectures and Numerical
+           Differential Equations},
+  booktitle = {International Conference on Machine Learning},
+  year = {2018}
+}""",
+    "neuralode2018": """@inproceedings{chen2018neural,
+  author = {Chen, Ricky T. Q. and Rubanova, Yulia and Bettencourt, Jesse and Duvenaud, David},
+  title = {Neural Ordinary Differential Equations},
+  booktitle = {Advances in Neural Information Processing Systems},
+  year = {2018}
+}""",
 }
 #: The solver and the library behind each method that an equation may be solved with.
 _SOLVED_BY: Mapping[str, tuple[str, ...]] = {
@@ -219,6 +256,13 @@ _USED: Mapping[str, tuple[str, ...]] = {
     "autoencoder": ("hinton2006", "tipping1999", "kingma2015"),
     "pca": ("tipping1999",),
     "gaussian-mixture": ("mclachlan2000", "tipping1999"),
+    "resnet": ("he2016", "lu2018", "kingma2015"),
+    "revnet": ("gomez2017", "lu2018", "kingma2015"),
+    "polynet": ("zhang2017", "lu2018", "kingma2015"),
+    "fractalnet": ("larsson2017", "lu2018", "kingma2015"),
+    "lm-resnet": ("lu2018", "kingma2015"),
+    "rk-net": ("lu2018", "kingma2015"),
+    "ode-net": ("neuralode2018", "kingma2015"),
     "flow": ("lipman2023", "tong2024", "kingma2015"),
     "ffjord": ("grathwohl2019", "finlay2020", "kingma2015"),
     "coupling-flow": ("dinh2017", "kingma2015"),
