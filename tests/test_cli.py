@@ -14,7 +14,7 @@ import pytest
 from models import PRICES, prices_file
 from unweave._version import __version__
 from unweave.cli import main
-from unweave.recipes import OF_COURSES, OF_TEXT, RECIPES
+from unweave.recipes import OF_TEXT, RECIPES
 from unweave.run import load_run
 
 pytestmark = pytest.mark.usefixtures("own_folder")
@@ -114,7 +114,7 @@ def test_settings_are_repeated_on_other_data(unweave, runs):
 def test_every_recipe_has_options_that_do_not_collide(name, unweave, refused):
     text = unweave("fit", name, "--help")
     assert f"options of {name}" in text
-    option = "--starts" if name in OF_COURSES else "--latents"
+    option = next(o for o in ("--starts", "--latents", "--epochs") if f"{o} " in text)
     assert option in text
     # the data are only looked for once all options were understood
     said = (name, "zoo:logistic") if name in OF_TEXT else (name,)
