@@ -2,6 +2,7 @@
 # make test-all: also the slow ones                               make check: lint, types, tests
 # make bench PEERS=python-with-torch-and-pythae: against peers     make docs: the documentation
 # make bench-equations PEERS=python-with-pypesto-and-torchdiffeq: equations against peers
+# make bench-discovery PEERS=python-with-pysindy: equations found from data, against pysindy
 # make faults: kills and damaged files, counted
 
 # the first that runs and is new enough
@@ -9,7 +10,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: demo test test-all lint check docs bench bench-equations faults clean
+.PHONY: demo test test-all lint check docs bench bench-equations bench-discovery faults clean
 
 # made again when what it installs has changed
 .venv/ready: pyproject.toml constraints.txt
@@ -47,6 +48,10 @@ bench-equations: .venv/ready
 	@test -n "$(PEERS)" || { echo "name an interpreter that has pypesto, fides and torchdiffeq:" \
 		"make bench-equations PEERS=..."; exit 1; }
 	$(BIN)/python bench/equations.py --python $(PEERS)
+
+bench-discovery: .venv/ready
+	@test -n "$(PEERS)" || { echo "name an interpreter that has pysindy: make bench-discovery PEERS=..."; exit 1; }
+	$(BIN)/python bench/discovery.py --python $(PEERS)
 
 faults: .venv/ready
 	$(BIN)/python bench/faults_file.py
