@@ -2,7 +2,9 @@
 # make test-all: also the slow ones                               make check: lint, types, tests
 # make bench PEERS=python-with-torch-and-pythae: against peers     make docs: the documentation
 # make bench-equations PEERS=python-with-pypesto-and-torchdiffeq: equations against peers
+# make bench-depth PEERS=python-with-torchdiffeq MNIST=folder: networks as equations
 # make bench-flows PEERS=python-with-torchdiffeq-and-torchcfm: flows against peers
+# make bench-discovery PEERS=python-with-pysindy: equations found from data, against pysindy
 # make faults: kills and damaged files, counted
 
 # the first that runs and is new enough
@@ -10,7 +12,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: demo test test-all lint check docs bench bench-equations bench-flows faults clean
+.PHONY: demo test test-all lint check docs bench bench-equations bench-flows bench-depth bench-discovery faults clean
 
 # made again when what it installs has changed
 .venv/ready: pyproject.toml constraints.txt
@@ -53,6 +55,14 @@ bench-flows: .venv/ready
 	@test -n "$(PEERS)" || { echo "name an interpreter that has torchdiffeq and torchcfm:" \
 		"make bench-flows PEERS=..."; exit 1; }
 	$(BIN)/python bench/flows.py --python $(PEERS)
+
+bench-depth: .venv/ready
+	@test -n "$(PEERS)" || { echo "name an interpreter that has torchdiffeq: make bench-depth PEERS=..."; exit 1; }
+	$(BIN)/python bench/depth.py --python $(PEERS) --mnist "$(MNIST)"
+
+bench-discovery: .venv/ready
+	@test -n "$(PEERS)" || { echo "name an interpreter that has pysindy: make bench-discovery PEERS=..."; exit 1; }
+	$(BIN)/python bench/discovery.py --python $(PEERS)
 
 faults: .venv/ready
 	$(BIN)/python bench/faults_file.py

@@ -29,7 +29,7 @@ FLOORS = {
 # the same within the room of equations
 EQUATIONS = {
     "_system": 0, "language": 1, "solving": 2, "fitting": 3, "behaviour": 4, "stochastic": 4,
-    "_zoo": 5, "_source": 6, "_solved": 6,
+    "_zoo": 5, "_source": 6, "_solved": 6, "discovery": 6,
 }  # fmt: skip
 FILES = sorted(SOURCE.rglob("*.py"))
 

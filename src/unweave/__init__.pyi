@@ -91,13 +91,16 @@ from .equations import ZOO as ZOO
 from .equations import AbstractMethod as AbstractMethod
 from .equations import AbstractSystem as AbstractSystem
 from .equations import Adaptive as Adaptive
+from .equations import Discovery as Discovery
 from .equations import Equation as Equation
 from .equations import EquationError as EquationError
 from .equations import EquationFit as EquationFit
 from .equations import FitError as FitError
+from .equations import FoundTerm as FoundTerm
 from .equations import Grid as Grid
 from .equations import Posterior as Posterior
 from .equations import Profile as Profile
+from .equations import RateFormulas as RateFormulas
 from .equations import TextSystem as TextSystem
 from .equations import Variable as Variable
 from .equations import Basins as Basins
@@ -116,6 +119,8 @@ from .equations import Analysis as Analysis
 from .equations import analyse as analyse
 from .equations import basins as basins
 from .equations import continuation as continuation
+from .equations import discover as discover
+from .equations import discover_rates as discover_rates
 from .equations import equation as equation
 from .equations import equilibria as equilibria
 from .equations import fit_equation as fit_equation

@@ -17,6 +17,7 @@ latents, and read what it is worth."""
 _EXAMPLES = """\
 examples:
   unweave fit competition.ode gause.csv --time day --by treatment --starts 64
+  unweave discover hare-lynx -o found.ode
   unweave analyse zoo:lorenz --lyapunov
   unweave compare heartbeats zoo:ecg beta-vae
   unweave fit beta-vae ecg_ptb --kind beats --lead ii --latents 10 --out runs/ecg
@@ -108,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     _encode_parser(verbs)
     _report_parser(verbs)
     _compare_parser(verbs)
+    _discover_parser(verbs)
     _analyse_parser(verbs)
     _roots_parser(verbs)
     _zoo_parser(verbs)
@@ -245,6 +247,23 @@ def _compare_parser(verbs) -> None:
     out = "keeps every fit, and goes on from there (default: runs/compare-DATA)"
     run.add_argument("--out", metavar="DIR", help=out)
     run.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def _discover_parser(verbs) -> None:
+    parser = _verb(
+        verbs, "discover", "find an equation that courses in time follow",
+        usage="unweave discover DATA [DATA ...] [options]",
+    )  # fmt: skip
+    parser.add_argument("data", nargs="+", help="files, folders or a built-in set")
+    _data_options(parser)
+    found = parser.add_argument_group("discovery")
+    found.add_argument("--degree", type=int, default=3, help="of the polynomials (3)")
+    bags = "resamplings that inclusion probabilities are from (20; 0: none)"
+    found.add_argument("--bags", type=int, default=20, help=bags)
+    found.add_argument("--seed", type=int, default=0)
+    found.add_argument("-o", "--output", metavar="FILE", help="write the text there, an .ode file")
+    found.add_argument("--force", action="store_true", help="replace FILE")
+    found.add_argument("--quiet", action="store_true", help="no progress")
 
 
 def _analyse_parser(verbs) -> None:

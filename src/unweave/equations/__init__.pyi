@@ -20,6 +20,11 @@ from .behaviour._equilibria import equilibria as equilibria
 from .behaviour._equilibria import equilibria_of_many as equilibria_of_many
 from .language._events import Event as Event
 from .language._events import Jumps as Jumps
+from .discovery._discover import discover as discover
+from .discovery._discover import Discovery as Discovery
+from .discovery._rates import discover_rates as discover_rates
+from .discovery._rates import RateFormulas as RateFormulas
+from .discovery._write import FoundTerm as FoundTerm
 from .fitting._fit import EquationFit as EquationFit
 from .fitting._fit import fit_equation as fit_equation
 from ._solved import solve_equation as solve_equation
