@@ -37,8 +37,14 @@ HERE = pathlib.Path(__file__).resolve().parent
 THREADS = (1, os.cpu_count() or 1)
 #: Seconds in which the threads of either side's pool fall asleep.
 _PAUSE = 0.3
-#: State, hidden layers, batch, times: the neural ODEs whose gradient is timed.
-PROBLEMS = {"2-64-64-2": (2, (64, 64), 64, 25), "64-64-64-64": (64, (64, 64), 256, 25)}
+#: State, hidden layers, batch, times and a factor on PyTorch's start of the weights, with which
+#: there is more to solve: the neural ODEs whose gradient is timed.
+PROBLEMS = {
+    "2-64-64-2": (2, (64, 64), 64, 25, 1.0),
+    "64-64-64-64": (64, (64, 64), 256, 25, 1.0),
+    "2-64-64-2, weights doubled": (2, (64, 64), 64, 25, 2.0),
+    "64-64-64-64, weights doubled": (64, (64, 64), 256, 25, 2.0),
+}
 TOLERANCE = (1e-4, 1e-6)
 FOLDS, SEEDS = 5, 5
 #: Recipes and options of the table of digits: about the same number of weights each.
@@ -64,16 +70,16 @@ def say(sentence: str) -> None:
 def gradients(options: argparse.Namespace, folder: pathlib.Path) -> dict:
     """Seconds of a neural ODE's gradient by its weights and start."""
     found = {}
-    for name, (size, widths, batch, count) in PROBLEMS.items():
+    for name, (size, widths, batch, count, factor) in PROBLEMS.items():
+        file = name.replace(" ", "-").replace(",", "")
         net = MLP(size, size, widths, activation=jnp.tanh, key=jax.random.key(0))
-        # twice PyTorch's start, so that there is something to solve
-        net = jax.tree.map(lambda a: 2 * a if eqx.is_array(a) else a, net)
+        net = jax.tree.map(lambda a, f=factor: f * a if eqx.is_array(a) else a, net)
         start = jax.random.normal(jax.random.key(1), (batch, size))
         times = jnp.linspace(0.0, 10.0, count)
         arrays = {f"weight{i}": np.asarray(w) for i, w in enumerate(net.weights)}
         arrays |= {f"bias{i}": np.asarray(b) for i, b in enumerate(net.biases)}
         np.savez(
-            folder / f"{name}.npz", start=start, times=times, tolerance=np.asarray(TOLERANCE),
+            folder / f"{file}.npz", start=start, times=times, tolerance=np.asarray(TOLERANCE),
             **arrays,
         )  # fmt: skip
         weights, rest = eqx.partition(net, eqx.is_inexact_array)
@@ -102,7 +108,7 @@ def gradients(options: argparse.Namespace, folder: pathlib.Path) -> dict:
                 for key, seconds in peer.items():
                     kind, threads = key.split()
                     time.sleep(_PAUSE)
-                    answer = peers.ask(f"{kind} {name} {threads}")
+                    answer = peers.ask(f"{kind} {file} {threads}")
                     if i >= 0:
                         seconds.append(answer["seconds"])
                     else:

@@ -68,6 +68,7 @@ def test_prices(tmp_path):
     assert (tmp_path / "prices.svg").exists()
 
 
+@pytest.mark.slow
 def test_prices_of_ones_own(tmp_path):
     rows = "\n".join(f"{60 * i},{100 + i % 7}" for i in range(800))
     (tmp_path / "own.csv").write_text(f"when,paid\n{rows}\n")

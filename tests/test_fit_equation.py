@@ -309,6 +309,7 @@ def test_what_holds_of_many_records_is_said_once():
     )
 
 
+@pytest.mark.slow
 def test_the_posterior_agrees_with_the_intervals():
     times = np.linspace(0, 6, 40)
     clean = 1.2 / 0.7 + (9 - 1.2 / 0.7) * np.exp(-0.7 * times)

@@ -14,7 +14,8 @@ from unweave._latents import Latents
 from unweave._many import many
 from unweave._model import AbstractEncoder
 from unweave._schema import Schema
-from unweave.networks import VAE, fit_pca, start_pair
+from unweave.networks import MLP, VAE, fit_pca, start_pair
+from unweave.recipes._variational import _Critic
 
 SIZE, LATENTS, N = 12, 3, 400
 
@@ -158,7 +159,7 @@ def test_a_perfect_critic_gives_the_total_correlation():
         def encode(self, x, condition=None, *, key=None):
             return x
 
-    net = recipes._Critic(recipes.MLP(2, 1, (64, 64), key=jax.random.key(1)))
+    net = _Critic(MLP(2, 1, (64, 64), key=jax.random.key(1)))
     stepper = train.Descend(
         lambda critic, x, key, step: objective(critic, Given(), x, key, step),
         recipes.optax.adam(2e-3),

@@ -230,10 +230,12 @@ def spirals(n=500, noise=0.04):
 
 
 SMALL = {"width": 8, "hidden": 32, "epochs": 40, "batch": 64, "learning_rate": 1e-2}
-DEEP = ["resnet", "revnet", "polynet", "fractalnet", "lm-resnet", "rk-net", "ode-net"]
+# the others differ by their tableau alone, which the orders of convergence test
+DEEP = ["resnet", "revnet", "lm-resnet", "ode-net"]
+MORE = [pytest.param(name, marks=pytest.mark.slow) for name in ("polynet", "fractalnet", "rk-net")]
 
 
-@pytest.mark.parametrize("name", DEEP)
+@pytest.mark.parametrize("name", [*DEEP, *MORE])
 def test_every_recipe_learns_two_spirals_and_says_what_it_is(name, tmp_path, capsys):
     data = split_at_random(spirals(), test=0.3)
     run = fit(RECIPES[name](**SMALL), data, out=tmp_path / name, quiet=True)

@@ -243,6 +243,7 @@ def test_one_seed_one_model():
     assert not eqx.tree_equal(other.model, fitted("vae").model)
 
 
+@pytest.mark.slow
 def test_images_are_convolved():
     # the digits at twice their size, as the smallest images that are convolved
     pixels = np.kron(digits().observations[:80, :, :, 0], np.ones((1, 2, 2), np.uint8))
