@@ -5,6 +5,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import scipy.special
 import scipy.stats
@@ -162,7 +163,7 @@ def test_a_perfect_critic_gives_the_total_correlation():
     net = _Critic(MLP(2, 1, (64, 64), key=jax.random.key(1)))
     stepper = train.Descend(
         lambda critic, x, key, step: objective(critic, Given(), x, key, step),
-        recipes.optax.adam(2e-3),
+        optax.adam(2e-3),
     )
     state, step = stepper.init(net, key=jax.random.key(2)), eqx.filter_jit(stepper.step)
     for i in range(400):
