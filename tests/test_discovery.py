@@ -266,3 +266,13 @@ def test_command_line(tmp_path, capsys):
     assert told["terms"][0]["term"] == "mass"
     assert told["terms"][0]["coefficient"] == pytest.approx(-0.5, abs=0.01)
     assert told["r2"]["mass"] > 0.99
+
+
+def test_errors_of_a_network_are_not_named():
+    random = np.random.default_rng(0)
+    x = random.uniform(0.3, 4, (81, 2))
+    # what a network makes of -0.5 x y: smooth errors of two percent of its spread
+    rate = -0.5 * x[:, 0] * x[:, 1] + 0.03 * np.sin(2 * x[:, 0]) * np.cos(3 * x[:, 1])
+    found = discover_rates(("x", "y"), x, rate[:, None], error=0.05)
+    assert [term.term for term in found.terms] == ["x*y"]
+    np.testing.assert_allclose(found.terms[0].coefficient, -0.5, rtol=0.02)

@@ -55,6 +55,7 @@ def discover_rates(
     *,
     degree: int = 3,
     targets: Sequence[str] = (),
+    error: float = _FLOOR,
 ) -> RateFormulas:
     r"""Names the functions of the state that given rates are: $r_j(x) \approx \sum_k c_{jk}\,
     \theta_k(x)$ with few terms, by best subsets and a Bayesian information criterion.
@@ -64,8 +65,10 @@ def discover_rates(
 
     **Arguments:** `names` of the states; `x`, the states; `rates` there, as many columns as are
     to be named, which may be other quantities than the states' own rates; `degree` of the
-    polynomials; `targets`, the rates' names in the table (default: the states' names, or r1, r2,
-    ... where there are not as many).
+    polynomials; `error`, how wrong the rates may be as a share of their spread, below which nothing
+    is explained (a network's, some 0.05: without it the network's own smooth errors are named);
+    `targets`, the rates' names in the table (default: the states' names, or r1, r2, ... where there
+    are not as many).
 
     **Raises:** `FitError` for fewer than 20 states, arrays that do not fit each other, or numbers
     that are not finite.
@@ -87,7 +90,7 @@ def discover_rates(
     )
     formulas, terms, r2, others = [], [], [], []
     for label, rate in zip(labels, rates.T, strict=True):
-        ranked = _ranked(x, rate, libraries, prices)
+        ranked = _ranked(x, rate, libraries, prices, error)
         best = ranked[0]
         formulas.append(_formula(best, names))
         terms += _table(best, names, label)
@@ -97,11 +100,16 @@ def discover_rates(
 
 
 def _ranked(
-    x: np.ndarray, rate: np.ndarray, libraries: Sequence[Family], prices: TermPrices
+    x: np.ndarray,
+    rate: np.ndarray,
+    libraries: Sequence[Family],
+    prices: TermPrices,
+    error: float,
 ) -> list[_Fit]:
     """The best right sides over all libraries, their inner numbers fitted too."""
     n = min(len(x), _MOST_INDEPENDENT)
-    floor = _FLOOR * float(rate.std()) + 1e-300
+    # its square must not underflow where a rate is zero everywhere
+    floor = error * float(rate.std()) + 1e-150
     rough: dict[tuple[Term, ...], float] = {}
     for family in libraries:
         problem = normal(Rows(library(x, family.terms), rate, 0))
