@@ -217,8 +217,7 @@ def _fit_text(result: Mapping[str, Any]) -> str:
             f"log-density of {of} data {result['log_density']:.2f} nats per observation "
             f"({result['density_kind']})"
         )
-    kept = "equation" in result or result["prediction"] is not None
-    if result["active_latents"] is not None and not kept:
+    if result["active_latents"] is not None and "equation" not in result:
         lines.append(f"{result['active_latents']} of {result['latents']} latents are active")
     lines += [f"{result['stopped']}, in {result['seconds']:.1f} s", f"run: {result['run']}"]
     lines += [f"{kind}: {result[kind]}" for kind in ("report", "article") if kind in result]

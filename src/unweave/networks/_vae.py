@@ -29,6 +29,7 @@ from .._model import (
 )
 from .._noise import AbstractNoise
 from ..data import Scale
+from ._real import real
 
 # e^-8 < std < e^8: beyond, float32 no longer resolves the KL of a standard normal
 _LOG_STD = 8.0
@@ -177,7 +178,7 @@ def _fixed_draws(draws: int, size: int) -> np.ndarray:
 
 
 def _network_input(x: Observation, scale: Scale) -> Observation:
-    scaled = scale.apply(_real(x))
+    scaled = scale.apply(real(x))
     # what was not observed enters as the scaled mean, zero
     return jnp.where(jnp.isnan(scaled), 0, scaled)
 
@@ -188,10 +189,6 @@ def _emit(eta: Observation, noise: AbstractNoise, scale: Scale, key: Key | None)
 
 
 def _log_likelihood(x: Observation, eta: Observation, noise: AbstractNoise, scale: Scale) -> Scalar:
-    log_prob = noise.log_prob(scale.apply(_real(x)), eta)
+    log_prob = noise.log_prob(scale.apply(real(x)), eta)
     # a change of units changes a density, and leaves a probability as it is
-    return log_prob if noise.is_discrete else log_prob - scale.log_volume(_real(x))
-
-
-def _real(x: Observation) -> Observation:
-    return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.float32)
+    return log_prob if noise.is_discrete else log_prob - scale.log_volume(real(x))

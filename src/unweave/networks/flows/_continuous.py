@@ -13,7 +13,6 @@ from typing import ClassVar
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
 from ..._latents import Latents
@@ -32,6 +31,7 @@ from ..._model import (
 from ..._transport import Motion, carry, estimated_growth, exact_growth, transport
 from ...data import Scale
 from .._pca import PCA
+from .._real import real
 from ._gaps import fill, log_density_with_gaps
 
 
@@ -67,7 +67,7 @@ class AbstractContinuousFlow(AbstractDecoder, AbstractEncoder, AbstractDensity, 
 
     def coordinates(self, x: Observation, *, key: Key | None = None) -> Latent:
         """`x` scaled and laid out flat, its gaps filled in by the reference."""
-        return self.scale.apply(fill(self.reference, _real(x), key)).reshape(-1)
+        return self.scale.apply(fill(self.reference, real(x), key)).reshape(-1)
 
     def velocity(self, y: Latent, t: Scalar, condition: Condition = None) -> Latent:
         """$v(y, t)$, in scaled units."""
@@ -101,7 +101,7 @@ class AbstractContinuousFlow(AbstractDecoder, AbstractEncoder, AbstractDensity, 
         def density(x: Observation) -> Scalar:
             return self._densities(x[None], trace_key)[0]
 
-        return log_density_with_gaps(density, self.reference, _real(x), self.draws, draw_key)
+        return log_density_with_gaps(density, self.reference, real(x), self.draws, draw_key)
 
     @eqx.filter_jit
     def log_densities(
@@ -110,7 +110,7 @@ class AbstractContinuousFlow(AbstractDecoder, AbstractEncoder, AbstractDensity, 
         """`log_density` of many whole observations, which share the solver's steps: several times
         faster. NaN for all if an entry was not observed."""
         chance = jax.random.key(0) if key is None else key
-        return self._densities(_real(xs), jax.random.split(chance)[0])
+        return self._densities(real(xs), jax.random.split(chance)[0])
 
     def _densities(self, xs: Float[Array, "n ..."], key: Key) -> Float[Array, " n"]:
         """Of whole observations."""
@@ -154,7 +154,3 @@ def _velocity(flow: AbstractContinuousFlow, y: Latent, t: Scalar) -> Latent:
 
 def _growth(flow: AbstractContinuousFlow, key: Key, y: Latent, t: Scalar) -> Scalar:
     return flow.growth(y, t, key)
-
-
-def _real(x: Observation) -> Observation:
-    return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.float32)

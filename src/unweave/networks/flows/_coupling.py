@@ -28,6 +28,7 @@ from ..._model import (
 from ...data import Scale
 from .._mlp import MLP
 from .._pca import PCA
+from .._real import real
 from ._gaps import fill, log_density_with_gaps
 
 # a layer stretches by at most e^2: what float32 undoes to the last digits
@@ -102,7 +103,7 @@ class CouplingFlow(AbstractDecoder, AbstractEncoder, AbstractDensity):
     ) -> Latent:
         """The latents of `x`; what was not observed is filled in by the reference, with a key
         by a draw."""
-        return self._back(fill(self.reference, _real(x), key))[0]
+        return self._back(fill(self.reference, real(x), key))[0]
 
     def log_density(
         self, x: Observation, condition: Condition = None, *, key: Key | None = None
@@ -116,7 +117,7 @@ class CouplingFlow(AbstractDecoder, AbstractEncoder, AbstractDensity):
             return normal + log_det - self.scale.log_volume(x)
 
         key = jax.random.key(0) if key is None else key
-        return log_density_with_gaps(density, self.reference, _real(x), self.draws, key)
+        return log_density_with_gaps(density, self.reference, real(x), self.draws, key)
 
     def _back(self, x: Observation) -> tuple[Latent, Scalar]:
         """The latents of a whole observation, and the log-determinant in scaled units."""
@@ -126,7 +127,3 @@ class CouplingFlow(AbstractDecoder, AbstractEncoder, AbstractDensity):
             y, more = layer.backward(y)
             log_det = log_det + more
         return y, log_det
-
-
-def _real(x: Observation) -> Observation:
-    return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.float32)

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Num
 
 from ..._model import AbstractPredictor, Condition, Key, Latent, Observation, Regularity, Scalar
 from ...data import Scale
+from .._real import real
 from ._depth import AbstractDepth
 
 
@@ -26,8 +27,7 @@ class DeepNet(eqx.Module):
 
     def features(self, x: Num[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         """What enters at depth 0."""
-        real = x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.float32)
-        scaled = self.scale.apply(real)
+        scaled = self.scale.apply(real(x))
         return jax.vmap(self.lift)(jnp.where(jnp.isnan(scaled), 0, scaled))
 
     def read(

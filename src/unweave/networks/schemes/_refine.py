@@ -16,6 +16,8 @@ from ._predict import Classifier, Regressor
 
 # refined answers that differ for less than this share of the observations are the same answers
 _SAME = 0.01
+# observations that are asked at once
+_BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,6 @@ def _ask(model: Classifier | Regressor, x: np.ndarray) -> tuple[int, np.ndarray]
     done = [ask(model, jax.numpy.asarray(part)) for part in np.array_split(x, count)]
     asked = max(int(of) for of, _ in done)
     return asked, np.concatenate([np.asarray(code) for _, code in done])
-
-
-_BATCH = 256
 
 
 def moved_answers(model: Classifier | Regressor, one: np.ndarray, two: np.ndarray) -> float:
