@@ -4,6 +4,7 @@
 # make bench-equations PEERS=python-with-pypesto-and-torchdiffeq: equations against peers
 # make bench-depth PEERS=python-with-torchdiffeq MNIST=folder: networks as equations
 # make bench-flows PEERS=python-with-torchdiffeq-and-torchcfm: flows against peers
+# make bench-series DATA=folder: measurements that were hidden, guessed by models of series
 # make bench-discovery PEERS=python-with-pysindy: equations found from data, against pysindy
 # make faults: kills and damaged files, counted
 
@@ -12,7 +13,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: demo test test-all lint check docs bench bench-equations bench-flows bench-depth bench-discovery faults clean
+.PHONY: demo test test-all lint check docs bench bench-equations bench-flows bench-depth bench-discovery bench-series faults clean
 
 # made again when what it installs has changed
 .venv/ready: pyproject.toml constraints.txt
@@ -63,6 +64,10 @@ bench-depth: .venv/ready
 bench-discovery: .venv/ready
 	@test -n "$(PEERS)" || { echo "name an interpreter that has pysindy: make bench-discovery PEERS=..."; exit 1; }
 	$(BIN)/python bench/discovery.py --python $(PEERS)
+
+bench-series: .venv/ready
+	@test -n "$(DATA)" || { echo "name the folder that holds physionet2012: make bench-series DATA=..."; exit 1; }
+	$(BIN)/python bench/series.py --data "$(DATA)" --page
 
 faults: .venv/ready
 	$(BIN)/python bench/faults_file.py

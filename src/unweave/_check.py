@@ -6,7 +6,7 @@ sentence. A check that raises has failed, with the error as its sentence.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import get_args
 
 import equinox as eqx
@@ -124,6 +124,7 @@ def _class(model: eqx.Module) -> str | None:
 
 
 def _sampler(model: AbstractSampler, x: Observation, condition: Condition, key: Key) -> _Checks:
+    @eqx.filter_jit
     def draw(key: Key) -> Observation:
         return model.sample(key, condition)
 
@@ -131,13 +132,14 @@ def _sampler(model: AbstractSampler, x: Observation, condition: Condition, key: 
         ("sample: shape and type", lambda: _alike(draw(key), x, "a sample")),
         ("sample: finite", lambda: _finite(draw(key), "a sample")),
         *_with_key("sample", draw, key),
-        *_transforms("sample", draw, key),
+        *_transforms("sample", lambda key: model.sample(key, condition), key),
     ]
 
 
 def _decoder(model: AbstractDecoder, x: Observation, condition: Condition, key: Key) -> _Checks:
     z = model.latents.sample(key)
 
+    @eqx.filter_jit
     def decode(z: jax.Array) -> Observation:
         return model.decode(z, condition)
 
@@ -146,7 +148,7 @@ def _decoder(model: AbstractDecoder, x: Observation, condition: Condition, key: 
         return _finite(slope, "the derivative of decode")
 
     def noisy() -> str | None:
-        return _alike(model.decode(z, condition, key=key), x, "a draw")
+        return _alike(eqx.filter_jit(model.decode)(z, condition, key=key), x, "a draw")
 
     return [
         ("latents: prior", lambda: _prior(model.latents, key)),
@@ -156,11 +158,12 @@ def _decoder(model: AbstractDecoder, x: Observation, condition: Condition, key: 
         ("decode: no key, no chance", lambda: _equal(decode(z), decode(z), "decode")),
         ("decode: derivative", gradient),
         ("decode: with a key", noisy),
-        *_transforms("decode", decode, z),
+        *_transforms("decode", lambda z: model.decode(z, condition), z),
     ]
 
 
 def _encoder(model: AbstractEncoder, x: Observation, condition: Condition, key: Key) -> _Checks:
+    @eqx.filter_jit
     def encode(x: Observation) -> jax.Array:
         return model.encode(x, condition)
 
@@ -173,14 +176,13 @@ def _encoder(model: AbstractEncoder, x: Observation, condition: Condition, key: 
     def there_and_back() -> str | None:
         if not isinstance(model, AbstractDecoder):
             return None
-        back = encode(model.decode(model.latents.sample(key), condition))
+        back = encode(eqx.filter_jit(model.decode)(model.latents.sample(key), condition))
         return _finite(back, "encode(decode(z))")
 
     def drawn() -> str | None:
-        z = model.encode(x, condition, key=key)
-        return _finite(z, "a draw") or _equal(
-            z, model.encode(x, condition, key=key), "encode with one key"
-        )
+        draw = eqx.filter_jit(model.encode)
+        z = draw(x, condition, key=key)
+        return _finite(z, "a draw") or _equal(z, draw(x, condition, key=key), "encode with one key")
 
     return [
         ("encode: shape", latent_shape),
@@ -189,11 +191,12 @@ def _encoder(model: AbstractEncoder, x: Observation, condition: Condition, key: 
         ("encode: with a key", drawn),
         ("encode: of a decoded z", there_and_back),
         ("encode: gaps", lambda: _gaps(encode, x, "encode")),
-        *_transforms("encode", encode, x),
+        *_transforms("encode", lambda x: model.encode(x, condition), x),
     ]
 
 
 def _density(model: AbstractDensity, x: Observation, condition: Condition, key: Key) -> _Checks:
+    @eqx.filter_jit
     def log_density(x: Observation) -> jax.Array:
         return model.log_density(x, condition)
 
@@ -223,7 +226,7 @@ def _density(model: AbstractDensity, x: Observation, condition: Condition, key: 
         ("log_density: less far away", far_away),
         ("log_density: gaps", lambda: _gaps(log_density, x, "log_density")),
         ("log_density: gap's place", lambda: _gap_is_forgotten(model, x, condition)),
-        *_transforms("log_density", log_density, x),
+        *_transforms("log_density", lambda x: model.log_density(x, condition), x),
     ]
 
 
@@ -263,9 +266,10 @@ def _with_key(name: str, draw: Callable[[Key], jax.Array], key: Key) -> _Checks:
 
 def _transforms(name: str, function: Callable, argument: jax.Array) -> _Checks:
     """The same under `jit` and `vmap` as without."""
+    plain_answer = cache(lambda: function(argument))
 
     def close(got: jax.Array) -> str | None:
-        plain = function(argument)
+        plain = plain_answer()
         size = max(1.0, float(jnp.abs(plain).max()))
         near = jnp.allclose(got, plain, rtol=1e-3, atol=1e-3 * size, equal_nan=True)
         return None if got.shape == plain.shape and bool(near) else "it gives another answer."
@@ -305,7 +309,7 @@ def _gap_is_forgotten(model: AbstractDensity, x: Observation, condition: Conditi
     """An entry that is missing says nothing: an observation without any has log-density 0."""
     if not jnp.issubdtype(x.dtype, jnp.floating) or model.density_kind == "unnormalised":
         return None
-    nothing = float(model.log_density(jnp.full_like(x, jnp.nan), condition))
+    nothing = float(eqx.filter_jit(model.log_density)(jnp.full_like(x, jnp.nan), condition))
     # a bound may lose something, but no density exceeds certainty about nothing
     wrong = nothing > 1e-3 if model.density_kind == "bound" else abs(nothing) > 1e-3
     return f"nothing observed has log-density {nothing:.3g}, not 0." if wrong else None

@@ -124,9 +124,14 @@ class AbstractPredictor(AbstractEncoder):
 
     @abc.abstractmethod
     def predict(
-        self, x: Num[Array, "batch ..."], *, key: Key | None = None
+        self,
+        x: Num[Array, "batch ..."],
+        condition: Condition = None,
+        *,
+        key: Key | None = None,
     ) -> Float[Array, "batch answer"]:
-        """The codes of a batch; with a key as in training, where chance has a part."""
+        """The codes of a batch, whose conditions have a leading axis too; with a key as in
+        training, where chance has a part."""
 
     @abc.abstractmethod
     def misfit(self, code: Latent, answer: Num[Array, "..."]) -> Scalar:
@@ -139,8 +144,9 @@ class AbstractPredictor(AbstractEncoder):
 
 
 class AbstractPosterior(AbstractAutoencoder):
-    r"""What the variational objectives need: a diagonal Gaussian $q(z \mid x)$ over
-    standard-normal latents. Training alone uses it."""
+    r"""What the variational objectives need: a diagonal Gaussian $q(z \mid x)$ over standard
+    normal latents, or over the standard scores of others (`Latents.from_white` gives these their
+    values). Training alone uses it."""
 
     @abc.abstractmethod
     def posterior(self, x: Observation, condition: Condition = None) -> tuple[Latent, Latent]:

@@ -11,7 +11,7 @@ from ._model import AbstractDecoder, AbstractPredictor
 from .data import Split
 from .evaluate import NOTHING, explained_variance, observed_mean, reconstruction_score, summarise
 from .networks import fit_pca
-from .networks.schemes import Classifier, Regressor, parameters, refinements, score
+from .networks.schemes import Classifier, DeepNet, Regressor, parameters, refinements, score
 from .networks.schemes import verdict as depth_verdict
 from .train import Recipe, Row, Trained
 
@@ -74,8 +74,9 @@ def prediction(model: eqx.Module, data: Split) -> dict[str, Any] | None:
     answers = test.labels if classes else test.factors
     assert answers is not None
     x = real(test.observations).astype(np.float32)
-    found = refinements(model, x, answers)
-    codes = many(model.encode, x, None)
+    deep = isinstance(model.net, DeepNet)
+    found = refinements(model, x, answers) if deep else ()
+    codes = many(model.encode, x, test.conditions)
     told: dict[str, Any] = {
         "answers": list(model.names),
         "kind": "accuracy" if classes else "explained variance",
@@ -83,7 +84,7 @@ def prediction(model: eqx.Module, data: Split) -> dict[str, Any] | None:
         "n": len(test),
         "parameters": parameters(model),
         "refined": [asdict(one) for one in found],
-        "verdict": depth_verdict(model, found),
+        "verdict": depth_verdict(model, found) if deep else "",
     }
     if classes:
         seen = data.train.labels

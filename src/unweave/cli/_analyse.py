@@ -81,14 +81,21 @@ def roots_verb(options: argparse.Namespace) -> Result:
 def _subject(options: argparse.Namespace):
     """The system, its latents, draws of them where it was fitted, a length of time, a folder."""
     from ..equations import Equation, centre_of, draws_of, find_equation
+    from ..hybrid import latent_system
+    from ..networks import LatentODE
 
     if isdir(options.source):
         fitted = load_run(options.source)
         model = find_equation(fitted.model)
+        if isinstance(model, LatentODE):
+            system = latent_system(model)
+            length = float(model.times[-1] - model.times[0])
+            return system, np.array(centre_of(system.latents)), None, 4 * length, fitted.folder
         if not isinstance(model, Equation):
             raise ValueError(
                 f"the run in {options.source} fitted {fitted.result['recipe']}, which is no "
-                "ordinary equation; analyse takes an equation's run, FILE.ode or zoo:NAME."
+                "ordinary equation; analyse takes the run of an equation, a hybrid or a latent "
+                "ODE, FILE.ode or zoo:NAME."
             )
         draws = np.array(draws_of(model.latents, _DRAWS))
         length = float(model.times[-1] - model.times[0])

@@ -1,5 +1,7 @@
 """Scaling by numbers that were fitted on training data and travel with the model."""
 
+import warnings
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
@@ -26,8 +28,11 @@ class Scale(eqx.Module):
     def standard(cls, observations: np.ndarray) -> "Scale":
         """Mean 0 and deviation 1 for each channel, over observations `(n, ..., channel)`."""
         axes = tuple(range(observations.ndim - 1))
-        offset = np.nanmean(observations, axis=axes, dtype=np.float64)
-        spread = np.nanstd(observations, axis=axes, dtype=np.float64)
+        with warnings.catch_warnings():
+            # a channel without a number stays as it is
+            warnings.simplefilter("ignore", RuntimeWarning)
+            offset = np.nan_to_num(np.nanmean(observations, axis=axes, dtype=np.float64))
+            spread = np.nan_to_num(np.nanstd(observations, axis=axes, dtype=np.float64))
         # a constant channel has no spread to divide by
         spread = np.where(spread > 1e-12 * np.maximum(1, np.abs(offset)), spread, 1.0)
         return cls(tuple(np.atleast_1d(offset).tolist()), tuple(np.atleast_1d(spread).tolist()))

@@ -1,6 +1,11 @@
 from ._fit import fit_hybrid as fit_hybrid
 from ._fit import fit_neural as fit_neural
 from ._fit import HybridFit as HybridFit
+from ._latent import Chosen as Chosen
+from ._latent import latent_system as latent_system
+from ._latent import LatentRates as LatentRates
+from ._latent import system_dynamics as system_dynamics
+from ._latent import SystemDynamics as SystemDynamics
 from ._net import scaled_net as scaled_net
 from ._net import ScaledNet as ScaledNet
 from ._neural import neural_system as neural_system

@@ -1,6 +1,7 @@
 """networks."""
 
 from . import schemes as schemes
+from . import series as series
 from ._autoregression import Autoregression as Autoregression
 from ._autoregression import fit_autoregression as fit_autoregression
 from ._axes import Axes as Axes
@@ -49,3 +50,16 @@ from .schemes import SplitField as SplitField
 from .schemes import Stepped as Stepped
 from .schemes import TwoStep as TwoStep
 from .schemes import Undone as Undone
+from .series import CDE as CDE
+from .series import GRU as GRU
+from .series import LSTM as LSTM
+from .series import ODERNN as ODERNN
+from .series import GatedConvolutions as GatedConvolutions
+from .series import GatedLayer as GatedLayer
+from .series import Gates as Gates
+from .series import LatentODE as LatentODE
+from .series import NeuralDynamics as NeuralDynamics
+from .series import Reader as Reader
+from .series import Recurrent as Recurrent
+from .series import SeriesNet as SeriesNet
+from .series import SolverUnit as SolverUnit

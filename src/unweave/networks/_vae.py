@@ -11,7 +11,6 @@ from typing import ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from .._latents import Latents
@@ -25,14 +24,10 @@ from .._model import (
     Latent,
     Observation,
     Scalar,
-    gaussian_kl,
 )
 from .._noise import AbstractNoise
 from ..data import Scale
-from ._real import real
-
-# e^-8 < std < e^8: beyond, float32 no longer resolves the KL of a standard normal
-_LOG_STD = 8.0
+from ._observe import bounded, emit, evidence_bound, network_input, observation_log_likelihood
 
 
 class VAE(AbstractPosterior, AbstractDensity):
@@ -62,8 +57,8 @@ class VAE(AbstractPosterior, AbstractDensity):
 
     def posterior(self, x: Observation, condition: Condition = None) -> tuple[Latent, Latent]:
         r"""Mean and log standard deviation of $q(z \mid x)$."""
-        mean, log_std = jnp.split(self.encoder(_network_input(x, self.scale)), 2)
-        return mean, jnp.clip(log_std, -_LOG_STD, _LOG_STD)
+        mean, log_std = jnp.split(self.encoder(network_input(x, self.scale)), 2)
+        return mean, bounded(log_std)
 
     def encode(
         self, x: Observation, condition: Condition = None, *, key: Key | None = None
@@ -78,27 +73,18 @@ class VAE(AbstractPosterior, AbstractDensity):
         self, z: Latent, condition: Condition = None, *, key: Key | None = None
     ) -> Observation:
         r"""$\mathbb{E}[x \mid z]$, or with a key a draw from $p(x \mid z)$."""
-        return _emit(self.decoder(z), self.noise, self.scale, key)
+        return emit(self.decoder(z), self.noise, self.scale, key)
 
     def log_likelihood(self, x: Observation, z: Latent, condition: Condition = None) -> Scalar:
         r"""$\log p(x \mid z)$ in nats."""
-        return _log_likelihood(x, self.decoder(z), self.noise, self.scale)
+        return observation_log_likelihood(x, self.decoder(z), self.noise, self.scale)
 
     def log_density(
         self, x: Observation, condition: Condition = None, *, key: Key | None = None
     ) -> Scalar:
         r"""The evidence lower bound, $\mathbb{E}_{q(z|x)} \log p(x \mid z) -
         \mathrm{KL}(q(z \mid x) \,\|\, p(z)) \le \log p(x)$ (Kingma and Welling, eq. 3)."""
-        mean, log_std = self.posterior(x, condition)
-        if key is None:
-            e = jnp.asarray(_fixed_draws(self.draws, self.latents.size), mean.dtype)
-        else:
-            e = jax.random.normal(key, (self.draws, self.latents.size), mean.dtype)
-
-        def at(e: Latent) -> Scalar:
-            return self.log_likelihood(x, mean + jnp.exp(log_std) * e, condition)
-
-        return jax.vmap(at)(e).mean() - gaussian_kl(mean, log_std).sum()
+        return evidence_bound(self, x, condition, draws=self.draws, key=key)
 
 
 class Autoencoder(AbstractAutoencoder):
@@ -120,7 +106,7 @@ class Autoencoder(AbstractAutoencoder):
 
     def code(self, x: Observation) -> Latent:
         """The code as the encoder gives it."""
-        return self.encoder(_network_input(x, self.scale))
+        return self.encoder(network_input(x, self.scale))
 
     def encode(
         self, x: Observation, condition: Condition = None, *, key: Key | None = None
@@ -135,12 +121,14 @@ class Autoencoder(AbstractAutoencoder):
     ) -> Observation:
         """The observation whose whitened code is `z`."""
         mean, cholesky = self._affine(z)
-        return _emit(self.decoder(mean + cholesky @ z), self.noise, self.scale, key)
+        return emit(self.decoder(mean + cholesky @ z), self.noise, self.scale, key)
 
     def log_likelihood(self, x: Observation, z: Latent, condition: Condition = None) -> Scalar:
         r"""$\log p(x \mid z)$ in nats."""
         mean, cholesky = self._affine(z)
-        return _log_likelihood(x, self.decoder(mean + cholesky @ z), self.noise, self.scale)
+        return observation_log_likelihood(
+            x, self.decoder(mean + cholesky @ z), self.noise, self.scale
+        )
 
     def whitened(self, observations: Observation) -> "Autoencoder":
         """The same nets with latents made white over `observations` `(n, ...)`."""
@@ -164,31 +152,3 @@ class Autoencoder(AbstractAutoencoder):
             jnp.asarray(self.code_mean, like.dtype),
             jnp.asarray(self.code_cholesky, like.dtype),
         )
-
-
-def _fixed_draws(draws: int, size: int) -> np.ndarray:
-    """Normal draws in pairs of opposite sign, of variance one in each latent.
-
-    With them the estimate is exact wherever the log-likelihood is quadratic in one latent at a
-    time, so what error is left is not the same one for every observation.
-    """
-    half = np.random.default_rng(0).standard_normal((-(-draws // 2), size))
-    half /= np.sqrt((half**2).mean(axis=0))
-    return np.concatenate([half, -half])
-
-
-def _network_input(x: Observation, scale: Scale) -> Observation:
-    scaled = scale.apply(real(x))
-    # what was not observed enters as the scaled mean, zero
-    return jnp.where(jnp.isnan(scaled), 0, scaled)
-
-
-def _emit(eta: Observation, noise: AbstractNoise, scale: Scale, key: Key | None) -> Observation:
-    scaled = noise.mean(eta) if key is None else noise.sample(key, eta)
-    return scale.undo(scaled)
-
-
-def _log_likelihood(x: Observation, eta: Observation, noise: AbstractNoise, scale: Scale) -> Scalar:
-    log_prob = noise.log_prob(scale.apply(real(x)), eta)
-    # a change of units changes a density, and leaves a probability as it is
-    return log_prob if noise.is_discrete else log_prob - scale.log_volume(real(x))

@@ -20,6 +20,12 @@ from ._equation import equation as equation
 from ._flows import coupling_flow as coupling_flow
 from ._flows import ffjord as ffjord
 from ._flows import flow as flow
+from ._series import dgcnn as dgcnn
+from ._series import gru as gru
+from ._series import latent_ode as latent_ode
+from ._series import lstm as lstm
+from ._series import neural_cde as neural_cde
+from ._series import ode_rnn as ode_rnn
 from ._variational import NOISES as NOISES
 from ._variational import autoencoder as autoencoder
 from ._variational import beta_tcvae as beta_tcvae
@@ -45,6 +51,12 @@ RECIPES: Mapping[str, Callable[..., Recipe]] = {
     "flow": flow,
     "ffjord": ffjord,
     "coupling-flow": coupling_flow,
+    "gru": gru,
+    "lstm": lstm,
+    "ode-rnn": ode_rnn,
+    "neural-cde": neural_cde,
+    "dgcnn": dgcnn,
+    "latent-ode": latent_ode,
     "equation": equation,
     "hybrid": hybrid,
     "neural-ode": neural_ode,

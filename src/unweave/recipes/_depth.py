@@ -14,7 +14,14 @@ from .. import train
 from .._model import Key
 from ..data import Dataset, Scale
 from ..networks import schemes
-from ..networks.schemes import AbstractMemory, AbstractScheme, Classifier, DeepNet, Regressor
+from ..networks.schemes import (
+    AbstractMemory,
+    AbstractNet,
+    AbstractScheme,
+    Classifier,
+    DeepNet,
+    Regressor,
+)
 from ..train import Answered, Budget, Descend, Plan, Recipe
 
 _MEMORIES: dict[str, Callable[[], AbstractMemory]] = {
@@ -178,7 +185,7 @@ def neural_ode_net(
             data, answers, layout, tolerance=tolerance, steer=steer, key=key
         )
 
-    return _predictor("ode-net", options, net)
+    return predictor("ode-net", options, net)
 
 
 def _stepped(name: str, scheme: AbstractScheme, options: dict[str, Any]) -> Recipe:
@@ -194,11 +201,11 @@ def _stepped(name: str, scheme: AbstractScheme, options: dict[str, Any]) -> Reci
             memory=memory, drop=options["drop"], key=key,
         )  # fmt: skip
 
-    return _predictor(name, options, net)
+    return predictor(name, options, net)
 
 
-def _predictor(
-    name: str, options: dict[str, Any], net: Callable[[Dataset, int, Key], DeepNet]
+def predictor(
+    name: str, options: dict[str, Any], net: Callable[[Dataset, int, Key], AbstractNet]
 ) -> Recipe:
     """A classifier where the data have labels, a regressor where they have factors alone."""
 
@@ -216,7 +223,7 @@ def _predictor(
 
     def stepper(budget: Budget) -> Descend:
         rate = optax.cosine_decay_schedule(options["learning_rate"], max(1, budget.steps))
-        objective = train.supervised(options["kinetic"], options["jacobian"])
+        objective = train.supervised(options.get("kinetic", 0.0), options.get("jacobian", 0.0))
         return Descend(objective, optax.adam(rate))
 
     plan = Plan(stepper, options["epochs"], options["batch"], options["patience"], rows=_answered)

@@ -119,7 +119,7 @@ _ENTRIES: Mapping[str, str] = {
 }""",
     "raue2009": """@article{raue2009,
   author = {Raue, Andreas and Kreutz, Clemens and Maiwald, Thomas and Bachmann, Julie and
-            Schilling, Marcel and Klingm{\\"u}ller, Ursula and Timmer, Jens},
+            Schilling, Marcel and Klingm{\"u}ller, Ursula and Timmer, Jens},
   title = {Structural and practical identifiability analysis of partially observed dynamical
            models by exploiting the profile likelihood},
   journal = {Bioinformatics},
@@ -238,6 +238,46 @@ _ENTRIES: Mapping[str, str] = {
   booktitle = {Advances in Neural Information Processing Systems},
   year = {2018}
 }""",
+    "cho2014": """@inproceedings{cho2014learning,
+  author = {Cho, Kyunghyun and van Merri{\\"e}nboer, Bart and Gulcehre, Caglar and Bahdanau,
+            Dzmitry and Bougares, Fethi and Schwenk, Holger and Bengio, Yoshua},
+  title = {Learning Phrase Representations using {RNN} Encoder--Decoder for Statistical Machine
+           Translation},
+  booktitle = {Conference on Empirical Methods in Natural Language Processing},
+  year = {2014}
+}""",
+    "hochreiter1997": """@article{hochreiter1997long,
+  author = {Hochreiter, Sepp and Schmidhuber, J{\\"u}rgen},
+  title = {Long Short-Term Memory},
+  journal = {Neural Computation},
+  volume = {9},
+  pages = {1735--1780},
+  year = {1997}
+}""",
+    "rubanova2019": """@inproceedings{rubanova2019latent,
+  author = {Rubanova, Yulia and Chen, Ricky T. Q. and Duvenaud, David},
+  title = {Latent Ordinary Differential Equations for Irregularly-Sampled Time Series},
+  booktitle = {Advances in Neural Information Processing Systems},
+  year = {2019}
+}""",
+    "kidger2020": """@inproceedings{kidger2020neural,
+  author = {Kidger, Patrick and Morrill, James and Foster, James and Lyons, Terry},
+  title = {Neural Controlled Differential Equations for Irregular Time Series},
+  booktitle = {Advances in Neural Information Processing Systems},
+  year = {2020}
+}""",
+    "dauphin2017": """@inproceedings{dauphin2017language,
+  author = {Dauphin, Yann N. and Fan, Angela and Auli, Michael and Grangier, David},
+  title = {Language Modeling with Gated Convolutional Networks},
+  booktitle = {International Conference on Machine Learning},
+  year = {2017}
+}""",
+    "bahdanau2015": """@inproceedings{bahdanau2015neural,
+  author = {Bahdanau, Dzmitry and Cho, Kyunghyun and Bengio, Yoshua},
+  title = {Neural Machine Translation by Jointly Learning to Align and Translate},
+  booktitle = {International Conference on Learning Representations},
+  year = {2015}
+}""",
 }
 #: The solver and the library behind each method that an equation may be solved with.
 _SOLVED_BY: Mapping[str, tuple[str, ...]] = {
@@ -266,6 +306,12 @@ _USED: Mapping[str, tuple[str, ...]] = {
     "flow": ("lipman2023", "tong2024", "kingma2015"),
     "ffjord": ("grathwohl2019", "finlay2020", "kingma2015"),
     "coupling-flow": ("dinh2017", "kingma2015"),
+    "gru": ("cho2014", "kingma2015"),
+    "lstm": ("hochreiter1997", "kingma2015"),
+    "ode-rnn": ("rubanova2019", "kingma2015"),
+    "neural-cde": ("kidger2020", "kingma2015"),
+    "dgcnn": ("dauphin2017", "bahdanau2015", "kingma2015"),
+    "latent-ode": ("rubanova2019", "kingma2014", "kingma2015"),
 }
 
 

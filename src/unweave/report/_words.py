@@ -57,7 +57,7 @@ def _answers(told: Mapping[str, Any]) -> tuple[str, ...]:
             f"It explains {percent(told['score'])} of the answers' variance on {seen}; root mean "
             f"square errors: {errors}."
         )
-    return first, told["verdict"]
+    return (first, told["verdict"]) if told["verdict"] else (first,)
 
 
 def count(n: int) -> str:

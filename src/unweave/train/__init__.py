@@ -16,10 +16,12 @@ from ._loop import Trained as Trained
 from ._loop import Trainer as Trainer
 from ._loop import TrainingFailed as TrainingFailed
 from ._loop import Watch as Watch
+from ._objectives import Conditioned as Conditioned
 from ._objectives import Objective as Objective
 from ._objectives import Rows as Rows
 from ._objectives import autoencode as autoencode
 from ._objectives import capacity as capacity
+from ._objectives import conditioned as conditioned
 from ._objectives import disentangled_prior as disentangled_prior
 from ._objectives import elbo as elbo
 from ._objectives import factor as factor

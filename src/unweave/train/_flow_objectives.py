@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from .._model import AbstractDensity, AbstractVelocity, Key
-from ._objectives import Batch, Objective, Step
+from .._model import AbstractDensity, AbstractVelocity, Condition, Key
+from ._objectives import Batch, Objective, Rows, Step, parts
 
 Points = Float[Array, "batch coordinate"]
 Many = Float[Array, " batch"]
@@ -136,11 +136,15 @@ def maximum_likelihood(*, steps: int = 8, kinetic: float = 0.0, jacobian: float 
 def likelihood() -> Objective:
     r"""$-\log p(x)$ in nats per observation, of a model that knows its density."""
 
-    def objective(model: AbstractDensity, x: Batch, key: Key, step: Step):
+    def objective(model: AbstractDensity, batch: Rows, key: Key, step: Step):
+        x, conditions = parts(batch)
         noise_key, key = jax.random.split(key)
         keys = jax.random.split(key, len(x))
-        log_p = jax.vmap(lambda x, key: model.log_density(x, key=key))(_real(x, noise_key), keys)
-        return -log_p.mean(), {}
+
+        def one(x: Array, condition: Condition, key: Key) -> Array:
+            return model.log_density(x, condition, key=key)
+
+        return -jax.vmap(one)(_real(x, noise_key), conditions, keys).mean(), {}
 
     return objective
 

@@ -12,7 +12,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Num
 
-from .._model import AbstractAutoencoder, AbstractEncoder, AbstractPosterior, Key, gaussian_kl
+from .._model import (
+    AbstractAutoencoder,
+    AbstractEncoder,
+    AbstractPosterior,
+    Condition,
+    Key,
+    gaussian_kl,
+)
+from ..data import Dataset
 
 Batch: TypeAlias = Num[Array, "batch ..."]
 #: A tree of arrays with one row for each observation; a batch has some of the rows.
@@ -28,6 +36,23 @@ PairObjective: TypeAlias = Callable[[Any, Any, Batch, Key, Step], tuple[Loss, Me
 Codes: TypeAlias = Float[Array, "batch latent"]
 
 
+class Conditioned(NamedTuple):
+    """Observations with what is known beside each, such as times of its own, or None."""
+
+    x: Any
+    condition: Any
+
+
+def conditioned(data: Dataset) -> Conditioned:
+    """The rows of an objective that needs the conditions too."""
+    return Conditioned(data.observations, data.conditions)
+
+
+def parts(batch: Rows) -> tuple[Batch, Condition]:
+    """Observations and conditions of a batch that may have none."""
+    return batch if isinstance(batch, Conditioned) else (batch, None)
+
+
 class Terms(NamedTuple):
     """The parts of which every variational objective is made."""
 
@@ -38,16 +63,27 @@ class Terms(NamedTuple):
     log_std: Codes
 
 
-def variational_terms(model: AbstractPosterior, x: Batch, key: Key) -> Terms:
-    r"""One reparameterised draw $z = \mu(x) + \sigma(x) e$ for each observation."""
+def variational_terms(
+    model: AbstractPosterior, batch: Rows, key: Key, *, hidden: float = 0.0
+) -> Terms:
+    r"""One reparameterised draw $z = \mu(x) + \sigma(x) e$ for each observation; the posterior
+    does not see a share `hidden` of the entries, drawn anew each time."""
+    x, conditions = parts(batch)
     e = jax.random.normal(key, (len(x), model.latents.size))
+    shown = x
+    if hidden:
+        away = jax.random.bernoulli(jax.random.fold_in(key, 1), hidden, x.shape)
+        shown = jnp.where(away, jnp.nan, x)
 
-    def one(x: Array, e: Array) -> tuple[Array, Array, Array, Array]:
-        mean, log_std = model.posterior(x)
+    def one(
+        x: Array, shown: Array, e: Array, condition: Condition
+    ) -> tuple[Array, Array, Array, Array]:
+        mean, log_std = model.posterior(shown, condition)
         z = mean + jnp.exp(log_std) * e
-        return -model.log_likelihood(x, z), z, mean, log_std
+        misfit = -model.log_likelihood(x, model.latents.from_white(z), condition)
+        return misfit, z, mean, log_std
 
-    reconstruction, z, mean, log_std = jax.vmap(one)(x, e)
+    reconstruction, z, mean, log_std = jax.vmap(one)(x, shown, e, conditions)
     kl = gaussian_kl(mean, log_std).mean(0)
     return Terms(reconstruction.mean(), kl, z, mean, log_std)
 
@@ -58,13 +94,19 @@ def _metrics(terms: Terms, **more: Array) -> Metrics:
     return {"elbo": bound, "reconstruction": terms.reconstruction, "kl": kl, **more}
 
 
-def elbo(beta: float = 1.0) -> Objective:
+def elbo(beta: float = 1.0, *, warm_up: int = 0, hidden: float = 0.0) -> Objective:
     r"""$-\log p(x|z) + \beta\, \mathrm{KL}$: the evidence lower bound at $\beta = 1$ (Kingma and
-    Welling 2014, eq. 3), the β-VAE above (Higgins et al. 2017, eq. 4)."""
+    Welling 2014, eq. 3), the β-VAE above (Higgins et al. 2017, eq. 4). The weight of the divergence
+    grows to $\beta$ over the first `warm_up` steps (Bowman et al. 2016, section 3.1), so that the
+    latents are used before they are drawn to their prior. The posterior of training is not shown
+    a share `hidden` of the entries, which the likelihood counts as all others: a bound too, and
+    the posterior learns to do with what there is."""
 
-    def objective(model: AbstractPosterior, x: Batch, key: Key, step: Step):
-        terms = variational_terms(model, x, key)
-        return terms.reconstruction + beta * terms.kl.sum(), _metrics(terms)
+    def objective(model: AbstractPosterior, batch: Rows, key: Key, step: Step):
+        # on held-out data, which come at the end of every schedule, nothing is hidden
+        terms = variational_terms(model, batch, key, hidden=hidden)
+        share = beta * jnp.clip((step.astype(jnp.float32) + 1) / max(warm_up, 1), 0, 1)
+        return terms.reconstruction + share * terms.kl.sum(), _metrics(terms)
 
     return objective
 

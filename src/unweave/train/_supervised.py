@@ -11,10 +11,12 @@ from ._objectives import Loss, Metrics, Objective, Step
 
 
 class Answered(NamedTuple):
-    """Observations with their known answers: the index of a class, or numbers (NaN = unknown)."""
+    """Observations with their known answers: the index of a class, or numbers (NaN = unknown); and
+    the conditions, if any."""
 
     x: Any
     answer: Any
+    condition: Any = None
 
 
 def labelled(data: Dataset) -> Answered:
@@ -25,7 +27,7 @@ def labelled(data: Dataset) -> Answered:
             f"a classifier needs labels of at least two classes, and these data have {found}; "
             "give a file with a column of labels, or fit a model that needs none, such as vae."
         )
-    return Answered(data.observations, data.labels.astype(np.int32))
+    return Answered(data.observations, data.labels.astype(np.int32), data.conditions)
 
 
 def with_factors(data: Dataset) -> Answered:
@@ -35,7 +37,7 @@ def with_factors(data: Dataset) -> Answered:
             "a regressor needs known numbers (factors) beside each observation, and these data "
             "have none; fit a model that needs none, such as vae."
         )
-    return Answered(data.observations, data.factors.astype(np.float32))
+    return Answered(data.observations, data.factors.astype(np.float32), data.conditions)
 
 
 def supervised(kinetic: float = 0.0, jacobian: float = 0.0) -> Objective:
@@ -47,7 +49,7 @@ def supervised(kinetic: float = 0.0, jacobian: float = 0.0) -> Objective:
     def objective(
         model: AbstractPredictor, batch: Answered, key: Key, step: Step
     ) -> tuple[Loss, Metrics]:
-        predicted = model.predict(batch.x, key=key)
+        predicted = model.predict(batch.x, batch.condition, key=key)
         misfit = jax.vmap(model.misfit)(predicted, batch.answer).mean()
         if not kinetic and not jacobian:
             return misfit, {"misfit": misfit}

@@ -15,6 +15,7 @@ from ._memory import Backsolve as Backsolve
 from ._memory import Checkpointed as Checkpointed
 from ._memory import Direct as Direct
 from ._memory import Undone as Undone
+from ._predict import AbstractNet as AbstractNet
 from ._predict import Classifier as Classifier
 from ._predict import DeepNet as DeepNet
 from ._predict import Regressor as Regressor

@@ -1,5 +1,6 @@
 r"""Networks that answer: a lift into features, a way through depth, a head that reads them."""
 
+import abc
 from collections.abc import Callable
 
 import equinox as eqx
@@ -13,7 +14,21 @@ from .._real import real
 from ._depth import AbstractDepth
 
 
-class DeepNet(eqx.Module):
+class AbstractNet(eqx.Module):
+    """What answers for a batch of observations."""
+
+    @abc.abstractmethod
+    def answers(
+        self,
+        x: Num[Array, "batch ..."],
+        condition: Condition = None,
+        *,
+        key: Key | None = None,
+    ) -> Float[Array, "batch answer"]:
+        """The answers; with a key as in training, where chance has a part."""
+
+
+class DeepNet(AbstractNet):
     r"""$x \mapsto \text{head}(\Phi(\text{lift}(x)))$, where $\Phi$ is the way through depth.
 
     **Fields:** `lift` and `head`, of one observation; `depth`, of a batch; `scale`, from the
@@ -37,7 +52,11 @@ class DeepNet(eqx.Module):
         return jax.vmap(self.head)(self.depth.through(features, key=key))
 
     def answers(
-        self, x: Num[Array, "batch ..."], *, key: Key | None = None
+        self,
+        x: Num[Array, "batch ..."],
+        condition: Condition = None,
+        *,
+        key: Key | None = None,
     ) -> Float[Array, "batch answer"]:
         """The answers for a batch."""
         return self.read(self.features(x), key=key)
@@ -58,20 +77,25 @@ class Classifier(AbstractPredictor):
     Its code has one number for each class, in the order of `names`.
     """
 
-    net: DeepNet
+    net: AbstractNet
     names: tuple[str, ...] = eqx.field(static=True)
 
     def encode(
         self, x: Observation, condition: Condition = None, *, key: Key | None = None
     ) -> Latent:
         """The log-probability of every class; nothing is drawn."""
-        return self.predict(x[None])[0]
+        one = None if condition is None else jax.tree.map(lambda part: part[None], condition)
+        return self.predict(x[None], one)[0]
 
     def predict(
-        self, x: Num[Array, "batch ..."], *, key: Key | None = None
+        self,
+        x: Num[Array, "batch ..."],
+        condition: Condition = None,
+        *,
+        key: Key | None = None,
     ) -> Float[Array, "batch answer"]:
         """Log-probabilities for a batch."""
-        return jax.nn.log_softmax(self.net.answers(x, key=key))
+        return jax.nn.log_softmax(self.net.answers(x, condition, key=key))
 
     def misfit(self, code: Latent, answer: Num[Array, "..."]) -> Scalar:
         r"""$-\log p(\text{answer} \mid x)$ in nats."""
@@ -79,14 +103,14 @@ class Classifier(AbstractPredictor):
 
     def regularity(self, x: Num[Array, "batch ..."], key: Key) -> Regularity:
         """Of the way through depth."""
-        return self.net.regularity(x, key)
+        return way_through(self).regularity(x, key)
 
 
 class Regressor(AbstractPredictor):
     """Numbers read off an observation, each of `names` in its own unit of `units`, which
     `answer_scale` gives back."""
 
-    net: DeepNet
+    net: AbstractNet
     names: tuple[str, ...] = eqx.field(static=True)
     answer_scale: Scale
 
@@ -94,13 +118,18 @@ class Regressor(AbstractPredictor):
         self, x: Observation, condition: Condition = None, *, key: Key | None = None
     ) -> Latent:
         """The numbers in the user's units; nothing is drawn."""
-        return self.predict(x[None])[0]
+        one = None if condition is None else jax.tree.map(lambda part: part[None], condition)
+        return self.predict(x[None], one)[0]
 
     def predict(
-        self, x: Num[Array, "batch ..."], *, key: Key | None = None
+        self,
+        x: Num[Array, "batch ..."],
+        condition: Condition = None,
+        *,
+        key: Key | None = None,
     ) -> Float[Array, "batch answer"]:
         """The numbers for a batch, in the user's units."""
-        return self.answer_scale.undo(self.net.answers(x, key=key))
+        return self.answer_scale.undo(self.net.answers(x, condition, key=key))
 
     def misfit(self, code: Latent, answer: Num[Array, "..."]) -> Scalar:
         """The mean square of the errors in units of the training answers' spread."""
@@ -111,7 +140,17 @@ class Regressor(AbstractPredictor):
 
     def regularity(self, x: Num[Array, "batch ..."], key: Key) -> Regularity:
         """Of the way through depth."""
-        return self.net.regularity(x, key)
+        return way_through(self).regularity(x, key)
+
+
+def way_through(model: Classifier | Regressor) -> DeepNet:
+    """The network of a model that has a way through depth; `TypeError` for one that has none."""
+    if not isinstance(model.net, DeepNet):
+        raise TypeError(
+            f"{type(model.net).__name__} has no way through depth that could be regular or "
+            "refined; leave kinetic and jacobian at 0."
+        )
+    return model.net
 
 
 def parameters(model: eqx.Module) -> int:

@@ -12,7 +12,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from ._predict import Classifier, Regressor
+from ._predict import Classifier, Regressor, way_through
 
 # refined answers that differ for less than this share of the observations are the same answers
 _SAME = 0.01
@@ -43,8 +43,9 @@ def refinements(
     """The same weights on finer and finer steps, over the observations `x` `(n, ...)` whose
     known answers are `answers`."""
     found = []
+    depth = way_through(model).depth
     for factor in factors:
-        finer = eqx.tree_at(lambda m: m.net.depth, model, model.net.depth.refined(factor))
+        finer = eqx.tree_at(lambda m: m.net.depth, model, depth.refined(factor))
         found.append((factor, *_ask(finer, x)))
     finest = found[-1][2]
     return tuple(
@@ -58,8 +59,8 @@ def _ask(model: Classifier | Regressor, x: np.ndarray) -> tuple[int, np.ndarray]
 
     @eqx.filter_jit
     def ask(model: Classifier | Regressor, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        features = model.net.features(x)
-        return model.net.depth.evaluations(features), model.predict(x)
+        net = way_through(model)
+        return net.depth.evaluations(net.features(x)), model.predict(x)
 
     count = -(-len(x) // _BATCH)
     done = [ask(model, jax.numpy.asarray(part)) for part in np.array_split(x, count)]

@@ -1,0 +1,191 @@
+"""The recipes of models of series: recurrent networks, and differential equations in latents."""
+
+from typing import Any, Literal
+
+import equinox as eqx
+import optax
+
+from .. import train
+from .._model import Key
+from ..data import Dataset
+from ..networks import series
+from ..networks.series import CDE, GRU, LSTM, ODERNN, AbstractCell, CellMaker
+from ..train import Budget, Descend, Plan, Recipe
+from ._depth import predictor
+
+# gradients through many samples are cut to this length
+_LONGEST = 5.0
+# the divergence has its whole weight after this part of the training
+_WARM_UP = 20
+
+
+def gru(
+    *,
+    hidden: int = 64,
+    answers: bool = False,
+    epochs: int = 200,
+    batch: int = 64,
+    learning_rate: float = 3e-3,
+    patience: int = 20,
+) -> Recipe:
+    """A gated recurrent network (Cho et al. 2014): each sample given those before it. With
+    `answers` it predicts the labels, or the factors, of a series instead."""
+    return _recurrent("gru", locals(), lambda inputs, key: GRU(inputs, hidden, key=key))
+
+
+def lstm(
+    *,
+    hidden: int = 64,
+    answers: bool = False,
+    epochs: int = 200,
+    batch: int = 64,
+    learning_rate: float = 3e-3,
+    patience: int = 20,
+) -> Recipe:
+    """Long short-term memory (Hochreiter and Schmidhuber 1997): each sample given those before it.
+    With `answers` it predicts the labels, or the factors, of a series instead."""
+    return _recurrent("lstm", locals(), lambda inputs, key: LSTM(inputs, hidden, key=key))
+
+
+def ode_rnn(
+    *,
+    hidden: int = 64,
+    widths: tuple[int, ...] = (64,),
+    answers: bool = False,
+    epochs: int = 200,
+    batch: int = 64,
+    learning_rate: float = 3e-3,
+    patience: int = 20,
+) -> Recipe:
+    """A gated unit at the samples and a neural field between them (Rubanova et al. 2019), for
+    uneven times. With `answers` it predicts the labels, or the factors, of a series instead."""
+
+    def cell(inputs: int, key: Key) -> AbstractCell:
+        return ODERNN(inputs, hidden, widths=widths, key=key)
+
+    options = locals()
+    return _recurrent("ode-rnn", {k: v for k, v in options.items() if k != "cell"}, cell)
+
+
+def neural_cde(
+    *,
+    hidden: int = 32,
+    widths: tuple[int, ...] = (64,),
+    answers: bool = False,
+    epochs: int = 200,
+    batch: int = 64,
+    learning_rate: float = 3e-3,
+    patience: int = 20,
+) -> Recipe:
+    """A differential equation that the samples drive (Kidger et al. 2020): each sample given the
+    path so far. With `answers` it predicts the labels, or the factors, of a series instead."""
+
+    def cell(inputs: int, key: Key) -> AbstractCell:
+        return CDE(inputs, hidden, widths=widths, key=key)
+
+    options = locals()
+    return _recurrent("neural-cde", {k: v for k, v in options.items() if k != "cell"}, cell)
+
+
+def dgcnn(
+    *,
+    width: int = 32,
+    dilations: tuple[int, ...] = (1, 2, 4, 8, 16),
+    epochs: int = 60,
+    batch: int = 32,
+    learning_rate: float = 2e-3,
+    patience: int | None = None,
+) -> Recipe:
+    """Dilated gated convolutions with attention, which predict the labels of a series, or its
+    factors where it has no labels; what they attend to can be looked at."""
+    options = locals()
+
+    def reader(channels: int, numbers: int, unit: float, key: Key) -> series.GatedConvolutions:
+        return series.GatedConvolutions(
+            channels, numbers, width=width, dilations=dilations, unit=unit, key=key
+        )
+
+    def net(data: Dataset, numbers: int, key: Key) -> series.SeriesNet:
+        return series.series_net(data, numbers, reader, key=key)
+
+    return predictor("dgcnn", options, net)
+
+
+def latent_ode(
+    *,
+    latents: int = 10,
+    hidden: int = 64,
+    widths: tuple[int, ...] = (64, 64),
+    encoder: Literal["ode-rnn", "gru", "cde"] = "ode-rnn",
+    equation: str | None = None,
+    hide: float = 0.3,
+    epochs: int = 300,
+    batch: int = 64,
+    learning_rate: float = 1e-3,
+    patience: int = 20,
+) -> Recipe:
+    """A variational autoencoder whose decoder solves a differential equation (Rubanova et al.
+    2019): of a network, or with `equation` (a file that ends in .ode, or zoo:NAME) of a formula
+    whose parameters and initial state are then the latents. In training the encoder is not shown
+    the share `hide` of the entries."""
+    options = locals()
+    text = None
+    if equation is not None:
+        from ..equations import parse, source_text  # SymPy and diffrax: not for all
+
+        text = source_text(equation)
+        parse(text)
+        options["equation"] = text
+    reader = series.recurrent_reader(_cell(encoder, hidden), backwards=True)
+
+    def build(data: Dataset, key: Key) -> series.LatentODE:
+        if text is None:
+            return series.start_latent_ode(data, reader, latents=latents, widths=widths, key=key)
+        from ..hybrid import system_dynamics
+
+        chosen = system_dynamics(text, data)
+        return series.start_latent_ode(
+            data, reader, widths=widths, dynamics=chosen.dynamics,
+            is_observation=chosen.is_observation, steps=chosen.steps, key=key,
+        )  # fmt: skip
+
+    def stepper(budget: Budget) -> Descend:
+        objective = train.elbo(warm_up=budget.steps // _WARM_UP, hidden=hide)
+        return Descend(objective, _adam(learning_rate))
+
+    plan = Plan(stepper, epochs, batch, patience, rows=train.conditioned)
+    return Recipe("latent-ode", options, build, plan)
+
+
+def _cell(name: str, hidden: int) -> CellMaker:
+    def make(inputs: int, key: Key) -> AbstractCell:
+        if name == "cde":
+            return CDE(inputs, hidden // 2, key=key)
+        return (GRU if name == "gru" else ODERNN)(inputs, hidden, key=key)
+
+    return make
+
+
+def _recurrent(name: str, options: dict[str, Any], cell: CellMaker) -> Recipe:
+    """The series itself by maximum likelihood, or its answers."""
+
+    def build(data: Dataset, key: Key) -> eqx.Module:
+        return series.start_recurrent(data, cell, key=key)
+
+    def net(data: Dataset, numbers: int, key: Key) -> series.SeriesNet:
+        return series.start_reader(data, numbers, cell, key=key)
+
+    if options["answers"]:
+        return predictor(name, options, net)
+    rate, epochs, batch, patience = (
+        options[word] for word in ("learning_rate", "epochs", "batch", "patience")
+    )
+
+    def stepper(budget: Budget) -> Descend:
+        return Descend(train.likelihood(), _adam(rate))
+
+    return Recipe(name, options, build, Plan(stepper, epochs, batch, patience, train.conditioned))
+
+
+def _adam(learning_rate: float) -> optax.GradientTransformation:
+    return optax.chain(optax.clip_by_global_norm(_LONGEST), optax.adam(learning_rate))
