@@ -23,6 +23,11 @@ _MEMORIES: dict[str, Callable[[], AbstractMemory]] = {
     "backsolve": schemes.Backsolve,
 }
 
+# the learning rate rises over the first of as many parts of the training
+_WARM = 10
+# weights shrink by this share of the learning rate each step (Loshchilov and Hutter 2019)
+_DECAY = 0.05
+
 
 def resnet(
     *,
@@ -36,7 +41,7 @@ def resnet(
     jacobian: float = 0.0,
     epochs: int = 30,
     batch: int = 64,
-    learning_rate: float = 2e-3,
+    learning_rate: float = 4e-3,
     patience: int | None = None,
     convolutional: bool | None = None,
 ) -> Recipe:
@@ -59,7 +64,7 @@ def runge_kutta_net(
     jacobian: float = 0.0,
     epochs: int = 30,
     batch: int = 64,
-    learning_rate: float = 2e-3,
+    learning_rate: float = 4e-3,
     patience: int | None = None,
     convolutional: bool | None = None,
 ) -> Recipe:
@@ -82,7 +87,7 @@ def polynet(
     jacobian: float = 0.0,
     epochs: int = 30,
     batch: int = 64,
-    learning_rate: float = 2e-3,
+    learning_rate: float = 4e-3,
     patience: int | None = None,
     convolutional: bool | None = None,
 ) -> Recipe:
@@ -103,7 +108,7 @@ def fractalnet(
     jacobian: float = 0.0,
     epochs: int = 30,
     batch: int = 64,
-    learning_rate: float = 2e-3,
+    learning_rate: float = 4e-3,
     patience: int | None = None,
     convolutional: bool | None = None,
 ) -> Recipe:
@@ -124,7 +129,7 @@ def lm_resnet(
     jacobian: float = 0.0,
     epochs: int = 30,
     batch: int = 64,
-    learning_rate: float = 2e-3,
+    learning_rate: float = 4e-3,
     patience: int | None = None,
     convolutional: bool | None = None,
 ) -> Recipe:
@@ -144,7 +149,7 @@ def revnet(
     jacobian: float = 0.0,
     epochs: int = 30,
     batch: int = 64,
-    learning_rate: float = 2e-3,
+    learning_rate: float = 4e-3,
     patience: int | None = None,
     convolutional: bool | None = None,
 ) -> Recipe:
@@ -164,7 +169,7 @@ def neural_ode_net(
     jacobian: float = 0.0,
     epochs: int = 30,
     batch: int = 64,
-    learning_rate: float = 2e-3,
+    learning_rate: float = 4e-3,
     patience: int | None = None,
     convolutional: bool | None = None,
 ) -> Recipe:
@@ -215,9 +220,12 @@ def _predictor(
         )
 
     def stepper(budget: Budget) -> Descend:
-        rate = optax.cosine_decay_schedule(options["learning_rate"], max(1, budget.steps))
+        steps = max(_WARM, budget.steps)
+        rate = optax.warmup_cosine_decay_schedule(
+            0.0, options["learning_rate"], steps // _WARM, steps
+        )
         objective = train.supervised(options["kinetic"], options["jacobian"])
-        return Descend(objective, optax.adam(rate))
+        return Descend(objective, optax.adamw(rate, weight_decay=_DECAY))
 
     plan = Plan(stepper, options["epochs"], options["batch"], options["patience"], rows=_answered)
     return Recipe(name, options, build, plan)
