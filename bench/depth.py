@@ -236,12 +236,13 @@ def kept() -> dict:
 
 def keep(name: str, part: dict) -> None:
     """Writes one part into `depth.json`, and the page anew."""
+    before, today = kept(), datetime.date.today().isoformat()
     about = {
-        "date": datetime.date.today().isoformat(),
+        "dates": before.get("about", {}).get("dates", {}) | {name: today},
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "versions": {n: importlib.metadata.version(n) for n in ("unweave", "jax", "equinox")},
     }
-    results = kept() | {name: part, "about": about}
+    results = before | {name: part, "about": about}
     (HERE / "depth.json").write_text(json.dumps(results, indent=1) + "\n")
     (HERE / "DEPTH.md").write_text(page(results))
 

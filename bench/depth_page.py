@@ -12,11 +12,11 @@ def page(results: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{k} {v}" for k, v in about["versions"].items())
     parts = [
         "# Networks as discretised equations",
-        f"Written by `bench/depth.py` on {about['date']}: {about['machine']}; {versions}.",
+        f"Written by `bench/depth.py`: {about['machine']}; {versions}.",
     ]
     for name, write in _PARTS.items():
         if name in results:
-            parts += [*write(results[name]), _others(results[name])]
+            parts += [*write(results[name]), _others(results[name], about["dates"][name])]
     return "\n\n".join(parts) + "\n"
 
 
@@ -109,6 +109,7 @@ def _digits(part: Mapping[str, Any]) -> list[str]:
         f"8,000 digits of MNIST in {_FOLDS} folds of 1,600, of the rest 200 to look at and "
         f"6,200 to learn from, {big[0]['options']['epochs']} epochs; accuracy in % on the fold"
         f"{'' if len(folds) == _FOLDS else f', {len(folds)} of which are measured so far'}. "
+        "The settings were chosen on fold 1. "
         f"The neural ODE has {100 * share:.0f} % of the residual network's weights; the residual "
         f"network is ahead by {np.mean(gap):.2f} points on average (from {min(gap):.2f} to "
         f"{max(gap):.2f}). Times are of a whole fit and depend on what else runs; the "
@@ -140,8 +141,9 @@ def _equal(table: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _others(part: Mapping[str, Any]) -> str:
-    return f"Other programs took {100 * part['others']:.0f} % of the processor meanwhile."
+def _others(part: Mapping[str, Any], date: str) -> str:
+    share = 100 * part["others"]
+    return f"Measured on {date}; other programs took {share:.0f} % of the processor meanwhile."
 
 
 def _ms(seconds: Sequence[float]) -> str:
