@@ -47,20 +47,22 @@ PROBLEMS = {
 }
 TOLERANCE = (1e-4, 1e-6)
 FOLDS, SEEDS = 5, 5
-#: Recipes and options of the table of digits: about the same number of weights each.
+#: Recipes and options of the table of digits: within a few per cent the same number of weights.
 EQUAL = {
     "resnet": ("resnet", {"width": 16, "blocks": 4}),
     "midpoint": ("rk-net", {"order": "2", "width": 16, "blocks": 4, "shared": False}),
     "rk4": ("rk-net", {"order": "4", "width": 16, "blocks": 4, "shared": False}),
     "polynet": ("polynet", {"width": 16, "blocks": 4}),
     "fractalnet": ("fractalnet", {"width": 16, "blocks": 4}),
-    "revnet": ("revnet", {"width": 22, "blocks": 4}),
+    "revnet": ("revnet", {"width": 20, "hidden": 11, "blocks": 4}),
     "lm-resnet": ("lm-resnet", {"width": 16, "blocks": 4}),
-    "neural ode": ("ode-net", {"width": 16, "hidden": 64}),
+    "neural ode": ("ode-net", {"width": 32, "hidden": 8, "tolerance": 1e-2}),
 }
-#: The neural ODE against a residual network of several times its weights.
-RESNET = ("resnet", {"width": 32, "blocks": 6})
-NEURAL = ("ode-net", {"width": 32, "hidden": 32})
+#: The neural ODE against a residual network of the same widths and several times its weights.
+RIVALS = {
+    "resnet": ("resnet", {"width": 32, "blocks": 6}),
+    "neural ode": ("ode-net", {"width": 32, "tolerance": 1e-2}),
+}
 
 
 def say(sentence: str) -> None:
@@ -178,35 +180,71 @@ def memory(options: argparse.Namespace, folder: pathlib.Path) -> dict:
 
 
 def digits(options: argparse.Namespace, folder: pathlib.Path) -> dict:
-    """Accuracy on held-out digits: all schemes at equal weights, and one fold after another."""
+    """Accuracy on held-out digits: one fold after another, and all schemes at equal weights.
+
+    Each run is kept as it ends, and one that is there already is not made again.
+    """
     every = read_rows([options.mnist / "mnist8000-images-idx3-ubyte.gz"])
     order = np.random.default_rng(0).permutation(len(every))
     folds = np.array_split(order, FOLDS)
+    found = kept().get("digits", {})
 
     def parted(k: int) -> Split:
         rest = np.concatenate([fold for i, fold in enumerate(folds) if i != k])
         return Split(every.take(rest[200:]), every.take(rest[:200]), every.take(folds[k]), "")
 
-    def run(side, fold, seed):
-        name, given = side
+    def run(table, name, side, fold, seed):
+        given = side[1] | {"epochs": options.epochs}
+        runs = found.setdefault(table, {}).setdefault(name, [])
+        about = {"recipe": side[0], "options": given, "fold": fold, "seed": seed}
+        if any({k: one[k] for k in about} == about for one in runs):
+            return
+        # of other options, or of this fold and seed
+        runs[:] = [one for one in runs if one["options"] == given and one["fold"] != fold]
         jax.clear_caches()
-        began = time.perf_counter()
-        result = fit(
-            RECIPES[name](epochs=options.epochs, **given), parted(fold), quiet=True, seed=seed
-        ).result["prediction"]
-        return {
+        busy, own, began = busy_seconds(), own_seconds(), time.perf_counter()
+        fitted = fit(RECIPES[side[0]](**given), parted(fold), quiet=True, seed=seed)
+        wall, mine = time.perf_counter() - began, own_seconds() - own
+        result = fitted.result["prediction"]
+        runs.append(about | {
             "accuracy": result["score"], "parameters": result["parameters"],
-            "seconds": time.perf_counter() - began, "moved": result["refined"][0]["moved"],
-        }  # fmt: skip
+            "evaluations": result["refined"][0]["evaluations"],
+            "moved": result["refined"][0]["moved"],
+            "seconds": fitted.result["seconds"], "wall": wall, "processor": mine,
+            "others": max(0.0, busy_seconds() - busy - mine),
+        })  # fmt: skip
+        say(f"{table}, {name}, fold {fold}: {runs[-1]}")
+        every_run = [one for sides in found.values() if isinstance(sides, dict)
+                     for many in sides.values() for one in many]  # fmt: skip
+        time_of_all = sum(one["wall"] for one in every_run) * (os.cpu_count() or 1)
+        keep("digits", found | {"others": sum(one["others"] for one in every_run) / time_of_all})
 
-    found: dict[str, dict] = {"equal": {}, "folds": {}}
-    for name, side in {"resnet": RESNET, "neural ode": NEURAL}.items():
-        found["folds"][name] = [run(side, k, 0) for k in range(FOLDS)]
-        say(f"{name}: {[one['accuracy'] for one in found['folds'][name]]}")
-    for name, side in EQUAL.items():
-        found["equal"][name] = [run(side, 0, seed) for seed in range(options.seeds)]
-        say(f"{name}: {[one['accuracy'] for one in found['equal'][name]]}")
-    return found
+    for k in range(FOLDS):
+        for name, side in RIVALS.items():
+            run("folds", name, side, k, 0)
+    for k in range(options.seeds):
+        for name, side in EQUAL.items():
+            run("equal", name, side, k % FOLDS, k)
+    return kept()["digits"]
+
+
+def kept() -> dict:
+    """What was measured so far."""
+    file = HERE / "depth.json"
+    return json.loads(file.read_text()) if file.exists() else {}
+
+
+def keep(name: str, part: dict) -> None:
+    """Writes one part into `depth.json`, and the page anew."""
+    before, today = kept(), datetime.date.today().isoformat()
+    about = {
+        "dates": before.get("about", {}).get("dates", {}) | {name: today},
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "versions": {n: importlib.metadata.version(n) for n in ("unweave", "jax", "equinox")},
+    }
+    results = before | {name: part, "about": about}
+    (HERE / "depth.json").write_text(json.dumps(results, indent=1) + "\n")
+    (HERE / "DEPTH.md").write_text(page(results))
 
 
 PARTS = {"gradients": gradients, "spiral": spiral, "memory": memory, "digits": digits}
@@ -217,12 +255,10 @@ def main() -> None:
     parser.add_argument("--python", help="an interpreter that has torch and torchdiffeq")
     parser.add_argument("--mnist", type=pathlib.Path, help="the folder with the digits")
     parser.add_argument("--repetitions", type=int, default=15)
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--only", action="append", choices=tuple(PARTS))
     options = parser.parse_args()
-    kept = HERE / "depth.json"
-    results = json.loads(kept.read_text()) if kept.exists() else {}
     for name in options.only or PARTS:
         if (name == "gradients" and not options.python) or (name == "digits" and not options.mnist):
             say(f"{name} is left out: it needs --{'python' if name == 'gradients' else 'mnist'}")
@@ -232,15 +268,8 @@ def main() -> None:
             part = PARTS[name](options, pathlib.Path(folder))
         wall = time.perf_counter() - began
         others = max(0.0, (busy_seconds() - busy) - (own_seconds() - own))
-        part["others"] = others / (wall * (os.cpu_count() or 1))
-        results[name] = part
-        results["about"] = {
-            "date": datetime.date.today().isoformat(),
-            "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-            "versions": {n: importlib.metadata.version(n) for n in ("unweave", "jax", "equinox")},
-        }
-        kept.write_text(json.dumps(results, indent=1) + "\n")
-        (HERE / "DEPTH.md").write_text(page(results))
+        part.setdefault("others", others / (wall * (os.cpu_count() or 1)))
+        keep(name, part)
 
 
 if __name__ == "__main__":

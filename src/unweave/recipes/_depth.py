@@ -30,6 +30,11 @@ _MEMORIES: dict[str, Callable[[], AbstractMemory]] = {
     "backsolve": schemes.Backsolve,
 }
 
+# the learning rate rises over the first of as many parts of the training
+_WARM = 10
+# weights shrink by this share of the learning rate each step (Loshchilov and Hutter 2019)
+_DECAY = 0.05
+
 
 def resnet(
     *,
@@ -43,7 +48,7 @@ def resnet(
     jacobian: float = 0.0,
     epochs: int = 30,
     batch: int = 64,
-    learning_rate: float = 2e-3,
+    learning_rate: float = 4e-3,
     patience: int | None = None,
     convolutional: bool | None = None,
 ) -> Recipe:
@@ -66,7 +71,7 @@ def runge_kutta_net(
     jacobian: float = 0.0,
     epochs: int = 30,
     batch: int = 64,
-    learning_rate: float = 2e-3,
+    learning_rate: float = 4e-3,
     patience: int | None = None,
     convolutional: bool | None = None,
 ) -> Recipe:
@@ -89,7 +94,7 @@ def polynet(
     jacobian: float = 0.0,
     epochs: int = 30,
     batch: int = 64,
-    learning_rate: float = 2e-3,
+    learning_rate: float = 4e-3,
     patience: int | None = None,
     convolutional: bool | None = None,
 ) -> Recipe:
@@ -110,7 +115,7 @@ def fractalnet(
     jacobian: float = 0.0,
     epochs: int = 30,
     batch: int = 64,
-    learning_rate: float = 2e-3,
+    learning_rate: float = 4e-3,
     patience: int | None = None,
     convolutional: bool | None = None,
 ) -> Recipe:
@@ -131,7 +136,7 @@ def lm_resnet(
     jacobian: float = 0.0,
     epochs: int = 30,
     batch: int = 64,
-    learning_rate: float = 2e-3,
+    learning_rate: float = 4e-3,
     patience: int | None = None,
     convolutional: bool | None = None,
 ) -> Recipe:
@@ -151,7 +156,7 @@ def revnet(
     jacobian: float = 0.0,
     epochs: int = 30,
     batch: int = 64,
-    learning_rate: float = 2e-3,
+    learning_rate: float = 4e-3,
     patience: int | None = None,
     convolutional: bool | None = None,
 ) -> Recipe:
@@ -171,7 +176,7 @@ def neural_ode_net(
     jacobian: float = 0.0,
     epochs: int = 30,
     batch: int = 64,
-    learning_rate: float = 2e-3,
+    learning_rate: float = 4e-3,
     patience: int | None = None,
     convolutional: bool | None = None,
 ) -> Recipe:
@@ -222,9 +227,12 @@ def predictor(
         )
 
     def stepper(budget: Budget) -> Descend:
-        rate = optax.cosine_decay_schedule(options["learning_rate"], max(1, budget.steps))
+        steps = max(_WARM, budget.steps)
+        rate = optax.warmup_cosine_decay_schedule(
+            0.0, options["learning_rate"], steps // _WARM, steps
+        )
         objective = train.supervised(options.get("kinetic", 0.0), options.get("jacobian", 0.0))
-        return Descend(objective, optax.adam(rate))
+        return Descend(objective, optax.adamw(rate, weight_decay=_DECAY))
 
     plan = Plan(stepper, options["epochs"], options["batch"], options["patience"], rows=_answered)
     return Recipe(name, options, build, plan)

@@ -1,7 +1,6 @@
 """Networks whose depth is a differential equation: fields, schemes, memory, predictors."""
 
 from ._build import Layout as Layout
-from ._build import Pooled as Pooled
 from ._build import continuous_net as continuous_net
 from ._build import stepped_net as stepped_net
 from ._depth import AbstractDepth as AbstractDepth
@@ -15,6 +14,8 @@ from ._memory import Backsolve as Backsolve
 from ._memory import Checkpointed as Checkpointed
 from ._memory import Direct as Direct
 from ._memory import Undone as Undone
+from ._norm import GroupNorm as GroupNorm
+from ._pool import Pooled as Pooled
 from ._predict import AbstractNet as AbstractNet
 from ._predict import Classifier as Classifier
 from ._predict import DeepNet as DeepNet

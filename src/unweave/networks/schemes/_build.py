@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import equinox as eqx
 import jax
-from jaxtyping import Array, Float
 
 from ..._keys import split_on_host
 from ..._model import Key
@@ -17,12 +16,15 @@ from .._nets import Stack
 from ._depth import AbstractDepth, Continuous, Stepped
 from ._field import ConvField, MLPField, SplitField
 from ._memory import AbstractMemory, Direct
+from ._pool import Pooled
 from ._predict import DeepNet
 from ._scheme import AbstractScheme, Field, Reversible
 
 # features are halved until an axis is no longer than this, at most as often as that
 _SHORT = {1: 32, 2: 8}
 _MOST_HALVINGS = 3
+# cells of the grid that the head reads along an axis: where something is matters to an answer
+_CELLS = {1: 8, 2: 3}
 # an axis shorter than this has nothing to convolve over
 _SMALLEST = 8
 
@@ -80,8 +82,8 @@ def _net(
 ) -> DeepNet:
     shape, width = data.schema.shape, layout.width
     scale = Scale.standard(data.observations)
-    head = MLP(width, answers, (), key=head_key)
     if not _convolves(data, layout):
+        head = MLP(width, answers, (), key=head_key)
         lift = Flat(MLP(data.schema.size, width, (), key=lift_key), (width,))
         return DeepNet(lift, depth, head, scale)
     dims = len(shape) - 1
@@ -94,17 +96,9 @@ def _net(
         Conv(dims, ins[i], width, kernel=4, stride=2, padding=1, key=one)
         for i, one in enumerate(jax.random.split(lift_key, halvings))
     )
-    return DeepNet(Stack(layers), depth, Pooled(head), scale)
-
-
-class Pooled(eqx.Module):
-    """The head of a convolutional network: the features averaged over their places."""
-
-    head: Callable
-
-    def __call__(self, x: Float[Array, "*size channel"]) -> Float[Array, " answer"]:
-        """The answers for one map of features."""
-        return self.head(jax.nn.relu(x).mean(axis=tuple(range(x.ndim - 1))))
+    grid = tuple(max(1, min(_CELLS[dims], n // 2**halvings)) for n in shape[:-1])
+    head = Pooled(width, answers, grid, key=head_key)
+    return DeepNet(Stack(layers), depth, head, scale)
 
 
 def _convolves(data: Dataset, layout: Layout) -> bool:

@@ -143,8 +143,10 @@ class Continuous(AbstractDepth):
         return jax.vmap(over_batch(self.field))(depths, points)
 
     def refined(self, factor: int) -> "Continuous":
-        """The same field, the tolerances divided by `factor` to the power of 5, the order."""
-        now, closer = self.tolerance, factor**5
+        """The same field, the tolerances divided by `factor` to the power of 5, the order, but
+        for what rounding hides."""
+        now = self.tolerance
+        closer = min(factor**5, max(1.0, now.relative / _FINEST))
         finer = Tolerance(now.relative / closer, now.absolute / closer, factor * now.most_steps)
         return Continuous(self.field, finer, self.steer)
 
@@ -163,3 +165,5 @@ class Continuous(AbstractDepth):
 
 #: At how many depths a continuous path is looked at.
 _POINTS = 8
+#: The smallest relative tolerance that steps in single precision can tell from their rounding.
+_FINEST = 1e-6

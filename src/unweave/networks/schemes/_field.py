@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 from ..._model import Key
 from .._conv import Conv
 from .._mlp import MLP
+from ._norm import GroupNorm
 
 
 class MLPField(eqx.Module):
@@ -42,15 +43,20 @@ class MLPField(eqx.Module):
 
 
 class ConvField(eqx.Module):
-    r"""$f(x) = W_2 * a(W_1 * a(x))$ on feature maps `(row, column, channel)` or `(time,
-    channel)`, both convolutions of kernel 3 as matrix products, so that a solve on a CPU runs
-    them at full speed. The block of a residual network with the activation first (He et al.
-    2016b) without its normalisation: a field must not depend on the batch.
+    r"""$f(x) = W_2 * a(N_2(W_1 * a(N_1(x))))$ on feature maps `(row, column, channel)` or
+    `(time, channel)`, both convolutions of kernel 3 as matrix products, so that a solve on a CPU
+    runs them at full speed. The block of a residual network with the activation first (He et al.
+    2016b), its batch normalisation replaced by a `GroupNorm` $N$: a field must not depend on the
+    batch, and without any normalisation the steps are too small to learn from. The activation is
+    smooth, because the order of a scheme is that of a smooth field: to the same tolerance a
+    rectified one takes twice as many steps or more.
 
     **Arguments:** `dims`, 1 or 2; `channels` of the state and `hidden` ones.
     """
 
+    before: GroupNorm
     inner: Conv
+    between: GroupNorm
     outer: Conv
     activation: Callable[[Array], Array]
 
@@ -60,17 +66,19 @@ class ConvField(eqx.Module):
         channels: int,
         hidden: int,
         *,
-        activation: Callable[[Array], Array] = jax.nn.relu,
+        activation: Callable[[Array], Array] = jax.nn.silu,
         key: Key,
     ):
         inner, outer = jax.random.split(key)
+        self.before, self.between = GroupNorm(channels), GroupNorm(hidden)
         self.inner = Conv(dims, channels, hidden, kernel=3, stride=1, padding=1, key=inner)
         self.outer = Conv(dims, hidden, channels, kernel=3, stride=1, padding=1, key=outer)
         self.activation = activation
 
     def __call__(self, t: Float[Array, ""], x: Float[Array, "*state"]) -> Float[Array, "*state"]:
         """The rates at `x`."""
-        return self.outer(self.activation(self.inner(self.activation(x))))
+        hidden = self.inner(self.activation(self.before(x)))
+        return self.outer(self.activation(self.between(hidden)))
 
 
 class SplitField(eqx.Module):
