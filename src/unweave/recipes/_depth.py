@@ -15,7 +15,15 @@ from .._model import Key
 from ..data import Dataset, Scale
 from ..networks import schemes
 from ..networks.schemes import AbstractMemory, AbstractScheme, Classifier, DeepNet, Regressor
-from ..train import Answered, Budget, Descend, Plan, Recipe
+from ..train import (
+    AbstractStepper,
+    Answered,
+    Budget,
+    Descend,
+    Plan,
+    Recipe,
+    SuccessiveApproximations,
+)
 
 _MEMORIES: dict[str, Callable[[], AbstractMemory]] = {
     "direct": schemes.Direct,
@@ -34,6 +42,8 @@ def resnet(
     memory: Literal["direct", "checkpointed", "backsolve"] = "direct",
     kinetic: float = 0.0,
     jacobian: float = 0.0,
+    training: Literal["gradient", "successive-approximations"] = "gradient",
+    rho: float = 1.0,
     epochs: int = 30,
     batch: int = 64,
     learning_rate: float = 2e-3,
@@ -41,8 +51,11 @@ def resnet(
     convolutional: bool | None = None,
 ) -> Recipe:
     """The residual network (He et al. 2016), Euler's method: x + h f(x). `drop` skips blocks at
-    random in training (stochastic depth); `shared` makes all blocks one."""
+    random in training (stochastic depth); `shared` makes all blocks one; `training` by successive
+    approximations moves each block by itself, as far as `rho` lets it."""
     options = locals()
+    if training == "successive-approximations":
+        _needs_blocks_alone(options)
     return _stepped("resnet", schemes.EULER, options)
 
 
@@ -197,6 +210,16 @@ def _stepped(name: str, scheme: AbstractScheme, options: dict[str, Any]) -> Reci
     return _predictor(name, options, net)
 
 
+def _needs_blocks_alone(options: dict[str, Any]) -> None:
+    """Raises `ValueError` for what ties the blocks of a network together."""
+    for name in ("shared", "drop", "kinetic", "jacobian"):
+        if options[name]:
+            raise ValueError(
+                f"{name} is {options[name]}, which ties the blocks of a network together, and "
+                "successive approximations move each by itself; leave it out, or train by gradient."
+            )
+
+
 def _predictor(
     name: str, options: dict[str, Any], net: Callable[[Dataset, int, Key], DeepNet]
 ) -> Recipe:
@@ -214,7 +237,9 @@ def _predictor(
             names=data.factor_names, net=net(data, known.shape[1], key), answer_scale=scale
         )
 
-    def stepper(budget: Budget) -> Descend:
+    def stepper(budget: Budget) -> AbstractStepper:
+        if options.get("training") == "successive-approximations":
+            return SuccessiveApproximations(options["rho"])
         rate = optax.cosine_decay_schedule(options["learning_rate"], max(1, budget.steps))
         objective = train.supervised(options["kinetic"], options["jacobian"])
         return Descend(objective, optax.adam(rate))
