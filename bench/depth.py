@@ -21,6 +21,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from depth_control import control
 from depth_page import page
 from machine import busy_seconds, own_seconds
 from peers import Peers
@@ -247,7 +248,10 @@ def keep(name: str, part: dict) -> None:
     (HERE / "DEPTH.md").write_text(page(results))
 
 
-PARTS = {"gradients": gradients, "spiral": spiral, "memory": memory, "digits": digits}
+PARTS = {
+    "gradients": gradients, "spiral": spiral, "memory": memory, "digits": digits,
+    "control": control,
+}  # fmt: skip
 
 
 def main() -> None:

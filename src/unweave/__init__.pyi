@@ -14,6 +14,7 @@ from ._model import AbstractCurve as AbstractCurve
 from ._model import AbstractDecoder as AbstractDecoder
 from ._model import AbstractDensity as AbstractDensity
 from ._model import AbstractEncoder as AbstractEncoder
+from ._model import AbstractLayered as AbstractLayered
 from ._model import AbstractLikelihood as AbstractLikelihood
 from ._model import AbstractPosterior as AbstractPosterior
 from ._model import AbstractPredictor as AbstractPredictor

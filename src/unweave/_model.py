@@ -11,12 +11,13 @@ observed". A `condition` is whatever is known beside it: sampling times, an inpu
 """
 
 import abc
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Num, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Num, PRNGKeyArray
 
 from ._latents import Latents
 
@@ -141,6 +142,28 @@ class AbstractPredictor(AbstractEncoder):
     @abc.abstractmethod
     def regularity(self, x: Num[Array, "batch ..."], key: Key) -> Regularity:
         """Of a batch; `key` draws the direction that estimates the Jacobian's norm."""
+
+
+class Layers(NamedTuple):
+    r"""Layers of one form in a row, $x_{n+1} = g_n(x_n, \theta_n)$: `weights`, whose arrays have a
+    leading axis of `depth`, and `apply(weights of one, n, batch)`, a batch after layer `n`."""
+
+    weights: Any
+    apply: Callable[[Any, Int[Array, ""], Array], Array]
+    depth: int
+
+
+class AbstractLayered(AbstractPredictor):
+    """A predictor that is a chain of layers, each with weights of its own: what training needs
+    to move every layer by itself."""
+
+    @abc.abstractmethod
+    def layers(self) -> tuple[Layers, ...]:
+        """The chain, from the observations to the codes; the first and the last are single."""
+
+    @abc.abstractmethod
+    def with_weights(self, weights: tuple[Any, ...]) -> "AbstractLayered":
+        """The model whose `layers()` have these weights instead."""
 
 
 class AbstractPosterior(AbstractAutoencoder):

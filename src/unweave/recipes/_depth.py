@@ -7,33 +7,18 @@ scheme over the same fields.
 from collections.abc import Callable
 from typing import Any, Literal
 
-import equinox as eqx
-import optax
-
-from .. import train
 from .._model import Key
-from ..data import Dataset, Scale
+from ..data import Dataset
 from ..networks import schemes
-from ..networks.schemes import (
-    AbstractMemory,
-    AbstractNet,
-    AbstractScheme,
-    Classifier,
-    DeepNet,
-    Regressor,
-)
-from ..train import Answered, Budget, Descend, Plan, Recipe
+from ..networks.schemes import AbstractMemory, AbstractScheme, DeepNet
+from ..train import Recipe
+from ._predict import predictor
 
 _MEMORIES: dict[str, Callable[[], AbstractMemory]] = {
     "direct": schemes.Direct,
     "checkpointed": schemes.Checkpointed,
     "backsolve": schemes.Backsolve,
 }
-
-# the learning rate rises over the first of as many parts of the training
-_WARM = 10
-# weights shrink by this share of the learning rate each step (Loshchilov and Hutter 2019)
-_DECAY = 0.05
 
 
 def resnet(
@@ -46,6 +31,8 @@ def resnet(
     memory: Literal["direct", "checkpointed", "backsolve"] = "direct",
     kinetic: float = 0.0,
     jacobian: float = 0.0,
+    training: Literal["gradient", "successive-approximations"] = "gradient",
+    rho: float = 1.0,
     epochs: int = 30,
     batch: int = 64,
     learning_rate: float = 4e-3,
@@ -53,8 +40,11 @@ def resnet(
     convolutional: bool | None = None,
 ) -> Recipe:
     """The residual network (He et al. 2016), Euler's method: x + h f(x). `drop` skips blocks at
-    random in training (stochastic depth); `shared` makes all blocks one."""
+    random in training (stochastic depth); `shared` makes all blocks one; `training` by successive
+    approximations moves each block by itself, as far as `rho` lets it."""
     options = locals()
+    if training == "successive-approximations":
+        _needs_blocks_alone(options)
     return _stepped("resnet", schemes.EULER, options)
 
 
@@ -209,34 +199,11 @@ def _stepped(name: str, scheme: AbstractScheme, options: dict[str, Any]) -> Reci
     return predictor(name, options, net)
 
 
-def predictor(
-    name: str, options: dict[str, Any], net: Callable[[Dataset, int, Key], AbstractNet]
-) -> Recipe:
-    """A classifier where the data have labels, a regressor where they have factors alone."""
-
-    def build(data: Dataset, key: Key) -> eqx.Module:
-        if data.labels is not None or data.factors is None:
-            train.labelled(data)  # says what is wrong before anything is made
-            names = data.label_names
-            return Classifier(names=names, net=net(data, len(names), key))
-        known = data.factors[..., None]
-        scales = [Scale.standard(known[:, i]) for i in range(known.shape[1])]
-        scale = Scale(tuple(s.offset[0] for s in scales), tuple(s.spread[0] for s in scales))
-        return Regressor(
-            names=data.factor_names, net=net(data, known.shape[1], key), answer_scale=scale
-        )
-
-    def stepper(budget: Budget) -> Descend:
-        steps = max(_WARM, budget.steps)
-        rate = optax.warmup_cosine_decay_schedule(
-            0.0, options["learning_rate"], steps // _WARM, steps
-        )
-        objective = train.supervised(options.get("kinetic", 0.0), options.get("jacobian", 0.0))
-        return Descend(objective, optax.adamw(rate, weight_decay=_DECAY))
-
-    plan = Plan(stepper, options["epochs"], options["batch"], options["patience"], rows=_answered)
-    return Recipe(name, options, build, plan)
-
-
-def _answered(data: Dataset) -> Answered:
-    return train.labelled(data) if data.labels is not None else train.with_factors(data)
+def _needs_blocks_alone(options: dict[str, Any]) -> None:
+    """Raises `ValueError` for what ties the blocks of a network together."""
+    for name in ("shared", "drop", "kinetic", "jacobian"):
+        if options[name]:
+            raise ValueError(
+                f"{name} is {options[name]}, which ties the blocks of a network together, and "
+                "successive approximations move each by itself; leave it out, or train by gradient."
+            )

@@ -11,7 +11,7 @@ from ..data import Dataset
 from ..networks import series
 from ..networks.series import CDE, GRU, LSTM, ODERNN, AbstractCell, CellMaker
 from ..train import Budget, Descend, Plan, Recipe
-from ._depth import predictor
+from ._predict import predictor
 
 # gradients through many samples are cut to this length
 _LONGEST = 5.0

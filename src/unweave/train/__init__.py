@@ -42,6 +42,7 @@ from ._steppers import AbstractStepper as AbstractStepper
 from ._steppers import Adversarial as Adversarial
 from ._steppers import Descend as Descend
 from ._steppers import State as State
+from ._successive import SuccessiveApproximations as SuccessiveApproximations
 from ._supervised import Answered as Answered
 from ._supervised import labelled as labelled
 from ._supervised import supervised as supervised

@@ -13,11 +13,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from ..._model import Key
+from ..._model import Key, Layers
 from ..._replay import Account, Tolerance, solve_batch
 from ._field import over_batch
 from ._memory import AbstractMemory, Direct, Walk
-from ._scheme import AbstractScheme, Field
+from ._scheme import AbstractScheme, Field, Reversible, RungeKutta
 
 
 class AbstractDepth(eqx.Module):
@@ -36,6 +36,14 @@ class AbstractDepth(eqx.Module):
     @abc.abstractmethod
     def rates(self, points: Float[Array, "point batch ..."]) -> Float[Array, "point batch ..."]:
         r"""$f$ at the points of a `path`."""
+
+    @abc.abstractmethod
+    def layers(self) -> Layers:
+        """The steps as layers, where each has weights of its own; raises `TypeError` elsewhere."""
+
+    @abc.abstractmethod
+    def with_weights(self, weights: Any) -> "AbstractDepth":
+        """The same way with other weights in its `layers()`."""
 
     @abc.abstractmethod
     def refined(self, factor: int) -> "AbstractDepth":
@@ -97,6 +105,30 @@ class Stepped(AbstractDepth):
 
         return jax.lax.map(lambda of: at(*of), (jnp.arange(self.steps), points))
 
+    def layers(self) -> Layers:
+        """The blocks; raises `TypeError` where they share weights, or a step needs another."""
+        walk, arrays = self._walk(None)
+        if self.blocks is None or not isinstance(self.scheme, RungeKutta | Reversible):
+            what = "shares its weights" if self.blocks is None else "remembers a step before"
+            raise TypeError(
+                f"a network that {what} has no layers to be moved one by one; give each block its "
+                "own weights and a one-step scheme, such as EULER, or train it by Descend."
+            )
+        per_block = self.steps // self.blocks
+
+        def apply(part: Any, n: Array, x: Array) -> Array:
+            field, carry = walk.whole(part), walk.scheme.begin(x)
+            for i in range(per_block):
+                carry = walk.scheme.step(field, *walk.at(n * per_block + i), carry)
+            return walk.scheme.end(carry)
+
+        return Layers(arrays, apply, self.blocks)
+
+    def with_weights(self, weights: Any) -> "Stepped":
+        """The same steps of the field with these arrays."""
+        static = eqx.filter(self.field, eqx.is_inexact_array, inverse=True)
+        return eqx.tree_at(lambda depth: depth.field, self, eqx.combine(weights, static))
+
     def refined(self, factor: int) -> "Stepped":
         """The same field on `factor` times as many steps."""
         blocks = self.blocks
@@ -141,6 +173,18 @@ class Continuous(AbstractDepth):
         r"""$f$ at the same depths."""
         depths = jnp.linspace(0, 1, _POINTS + 1, dtype=points.dtype)[:-1]
         return jax.vmap(over_batch(self.field))(depths, points)
+
+    def layers(self) -> Layers:
+        """Raises `TypeError`: one field goes all the way."""
+        raise TypeError(
+            "a neural ODE has one field for all depths and so no layers to be moved one by one; "
+            "train it by Descend, or use a Stepped net with weights of its own in each block."
+        )
+
+    def with_weights(self, weights: Any) -> "Continuous":
+        """The same solve with another field's arrays."""
+        static = eqx.filter(self.field, eqx.is_inexact_array, inverse=True)
+        return eqx.tree_at(lambda depth: depth.field, self, eqx.combine(weights, static))
 
     def refined(self, factor: int) -> "Continuous":
         """The same field, the tolerances divided by `factor` to the power of 5, the order, but

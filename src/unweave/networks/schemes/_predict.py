@@ -2,13 +2,23 @@ r"""Networks that answer: a lift into features, a way through depth, a head that
 
 import abc
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
-from ..._model import AbstractPredictor, Condition, Key, Latent, Observation, Regularity, Scalar
+from ..._model import (
+    AbstractLayered,
+    Condition,
+    Key,
+    Latent,
+    Layers,
+    Observation,
+    Regularity,
+    Scalar,
+)
 from ...data import Scale
 from .._real import real
 from ._depth import AbstractDepth
@@ -61,6 +71,25 @@ class DeepNet(AbstractNet):
         """The answers for a batch."""
         return self.read(self.features(x), key=key)
 
+    def layers(self, end: Callable[[Array], Array]) -> tuple[Layers, ...]:
+        """The lift, the blocks, and the head with `end`, of a batch, after it."""
+
+        def enter(lift: Callable, x: Array) -> Array:
+            return eqx.tree_at(lambda net: net.lift, self, lift).features(x)
+
+        def leave(head: Callable, x: Array) -> Array:
+            return end(jax.vmap(head)(x))
+
+        return _single(self.lift, enter), self.depth.layers(), _single(self.head, leave)
+
+    def with_weights(self, weights: tuple[Any, ...]) -> "DeepNet":
+        """The network whose `layers` have these weights instead."""
+        lift, blocks, head = weights
+        return eqx.tree_at(
+            lambda net: (net.lift, net.depth, net.head), self,
+            (_only(self.lift, lift), self.depth.with_weights(blocks), _only(self.head, head)),
+        )  # fmt: skip
+
     def regularity(self, x: Num[Array, "batch ..."], key: Key) -> Regularity:
         """Averages over the way, the Jacobian's norm by one random direction at each point
         (Hutchinson 1990)."""
@@ -71,7 +100,25 @@ class DeepNet(AbstractNet):
         return Regularity((rates**2).mean(), (moved**2).mean())
 
 
-class Classifier(AbstractPredictor):
+def _single(part: Callable, of_batch: Callable[[Callable, Array], Array]) -> Layers:
+    """One layer: what `of_batch` does with a part of the network."""
+    arrays = jax.tree.map(lambda a: a[None], eqx.filter(part, eqx.is_inexact_array))
+
+    def apply(weights: Any, n: Array, x: Array) -> Array:
+        return of_batch(_merged(part, weights), x)
+
+    return Layers(arrays, apply, 1)
+
+
+def _only(part: Callable, weights: Any) -> Callable:
+    return _merged(part, jax.tree.map(lambda a: a[0], weights))
+
+
+def _merged(part: Callable, weights: Any) -> Callable:
+    return eqx.combine(weights, eqx.filter(part, eqx.is_inexact_array, inverse=True))
+
+
+class Classifier(AbstractLayered):
     r"""$\log p(\text{class} \mid x)$, the log-softmax of a network's answers.
 
     Its code has one number for each class, in the order of `names`.
@@ -105,8 +152,16 @@ class Classifier(AbstractPredictor):
         """Of the way through depth."""
         return way_through(self).regularity(x, key)
 
+    def layers(self) -> tuple[Layers, ...]:
+        """Of the network."""
+        return self.net.layers(jax.nn.log_softmax)
 
-class Regressor(AbstractPredictor):
+    def with_weights(self, weights: tuple[Any, ...]) -> "Classifier":
+        """The same answers from other weights."""
+        return eqx.tree_at(lambda model: model.net, self, self.net.with_weights(weights))
+
+
+class Regressor(AbstractLayered):
     """Numbers read off an observation, each of `names` in its own unit of `units`, which
     `answer_scale` gives back."""
 
@@ -151,6 +206,14 @@ def way_through(model: Classifier | Regressor) -> DeepNet:
             "refined; leave kinetic and jacobian at 0."
         )
     return model.net
+
+    def layers(self) -> tuple[Layers, ...]:
+        """Of the network."""
+        return self.net.layers(self.answer_scale.undo)
+
+    def with_weights(self, weights: tuple[Any, ...]) -> "Regressor":
+        """The same answers from other weights."""
+        return eqx.tree_at(lambda model: model.net, self, self.net.with_weights(weights))
 
 
 def parameters(model: eqx.Module) -> int:
