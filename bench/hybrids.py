@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.integrate import solve_ivp
 
+from unweave import Course
 from unweave.data import Dataset, Signal, trajectories
 from unweave.equations import Equation, centre_of, find_equation, fit_equation
 from unweave.hybrid import fit_hybrid, fit_neural
@@ -31,15 +32,25 @@ a, c in (0, 3)
 e in (0, 2)
 x(0), y(0) in (0.1, 10)
 """
+# nitrogen is neither made nor lost in the vessel: what was supplied is free or in the species, and
+# those who eat keep a share of what they eat
 GRAZING = """time in day
-x' = r*x*(1 - x/K) - {eaten}
-y' = e*{eaten} - m*y
-r in (0.1, 4) 1/day
-K in (1, 10)
-e in (1, 200)
-m in (0.05, 2) 1/day
+input s(t) linear
+d = 0.55
+free = s - q*x - w*y
+n = where(free > 0, free, 0)
+e = a*q/w
+x' = b*x*n/(k + n) - d*x - {eaten}
+y' = e*{eaten} - d*y - m*y
+b in (0.3, 10) 1/day
+k in (1, 1000)
+q in (1, 60)
+w in (0.1, 10)
+a in (0.02, 1)
+m in (0.01, 2) 1/day
 {more}x(0) in (0.05, 5)
-y(0) in (1, 100)
+y(0) in (1, 200)
+noise log-normal
 """
 PENDULUM = """time in s
 s = sin(p - q)
@@ -61,7 +72,9 @@ v(0), w(0) in (-30, 30)
 
 
 class Case(NamedTuple):
-    """Training data, the times and readings of all of each record, and the texts."""
+    """Training data, the times and readings of all of each record, and the texts; `inputs`
+    `(record, time, input)`, what drove all of each record and is known beforehand; `cycle`, after
+    which the inputs repeat themselves."""
 
     train: Dataset
     times: np.ndarray
@@ -69,6 +82,8 @@ class Case(NamedTuple):
     formula: str
     hybrid: str
     widths: tuple[int, ...] = (16,)
+    inputs: np.ndarray | None = None
+    cycle: float | None = None
 
 
 def lotka_volterra(seed: int, data: pathlib.Path) -> Case:
@@ -92,17 +107,31 @@ def lotka_volterra(seed: int, data: pathlib.Path) -> Case:
 
 
 def chemostat(seed: int, data: pathlib.Path) -> Case:
-    """Algae and rotifers (Blasius et al. 2020, chemostat C9): 63 days, then three weeks more."""
+    """Algae and rotifers (Blasius et al. 2020, chemostat C9) in a vessel whose inflow brings
+    nitrogen for four days and none for four: 63 days, then three weeks more, the inflow known."""
     path = data / "populations" / "blasius2020_rotifer_algae_C9.csv"
-    table = np.genfromtxt(path, delimiter=",", skip_header=1)[:, :3]
+    table = np.genfromtxt(path, delimiter=",", skip_header=1)
     table = table[table[:, 0] <= 84.1]
     count = int((table[:, 0] <= 63.1).sum())
-    times, x = table[:, 0], table[:, 1:]
-    train = trajectories(
-        [Signal("C9", "C9", x[:count], times[:count], ("x", "y"), ("", ""), "day")]
-    )
-    formula = GRAZING.format(eaten="f*x*y/(h + x)", more="f in (0.001, 1)\nh in (0.05, 5)\n")
-    return Case(train, times[None], x[None], formula, GRAZING.format(eaten="net_g(x)*y", more=""))
+    times, x, supplied = table[:, 0], table[:, 1:3], supply(table[:, 0], table[:, 6])
+    seen = np.column_stack([x, supplied])[:count]
+    names = ("x", "y", "s")
+    train = trajectories([Signal("C9", "C9", seen, times[:count], names, ("", "", ""), "day")],
+                         inputs=("s",))  # fmt: skip
+    formula = GRAZING.format(eaten="f*x*y/(h + x)", more="f in (0.001, 10)\nh in (0.05, 50)\n")
+    return Case(
+        train, times[None], x[None], formula, GRAZING.format(eaten="net_g(x)*y", more=""),
+        (8,), supplied[None, :, None], 8.0,
+    )  # fmt: skip
+
+
+def supply(times: np.ndarray, inflow: np.ndarray) -> np.ndarray:
+    """All nitrogen in the vessel, $s' = 0.55\\,(\\text{inflow} - s)$ with the dilution of the
+    experiment, from the mean of the inflow; each reading's inflow holds until the next."""
+    s = [80.0]
+    for width, u in zip(np.diff(times), inflow, strict=False):
+        s.append(u + (s[-1] - u) * np.exp(-0.55 * width))
+    return np.asarray(s)
 
 
 def double_pendulum(seed: int, data: pathlib.Path) -> Case:
@@ -138,13 +167,15 @@ def forecast_error(model: object, account: dict, case: Case) -> float:
     assert isinstance(equation, Equation)
     centre, names = np.array(centre_of(equation.latents)), equation.latents.names
     courses = []
-    for record, times in zip(case.train.records, case.times, strict=True):
+    for i, (record, times) in enumerate(zip(case.train.records, case.times, strict=True)):
         z = centre.copy()
+        inputs = None if case.inputs is None else jnp.asarray(case.inputs[i])
         for row in account["latents"]:
             if row["record"] in (None, str(record)):
                 z[names.index(row["name"])] = row["estimate"]
         with jax.enable_x64(True):
-            courses.append(np.asarray(equation.curve(jnp.asarray(z), jnp.asarray(times))))
+            condition = Course(jnp.asarray(times), inputs)
+            courses.append(np.asarray(equation.curve(jnp.asarray(z), condition)))
     return scaled(np.stack(courses), case)
 
 
@@ -157,13 +188,21 @@ def scaled(found: np.ndarray, case: Case) -> float:
 
 
 def baselines(case: Case) -> dict[str, float]:
-    """The last value carried on, and the mean."""
+    """The last value carried on, the mean, and the last cycle over and over."""
     seen = case.truth[:, : case.train.observations.shape[1]]
     last = np.stack([[c[~np.isnan(c)][-1] for c in record.T] for record in seen])
-    return {
+    found = {
         "last value": scaled(np.broadcast_to(last[:, None], case.truth.shape), case),
         "mean": scaled(np.broadcast_to(np.nanmean(seen, axis=(0, 1)), case.truth.shape), case),
     }
+    if case.cycle:
+        count, guess = seen.shape[1], case.truth.copy()
+        for one, t in zip(guess, case.times, strict=True):
+            back = np.ceil((t - t[count - 1]) / case.cycle) * case.cycle
+            for c in range(one.shape[1]):
+                one[:, c] = np.interp(t - back, t[:count], one[:count, c])
+        found["last cycle"] = scaled(guess, case)
+    return found
 
 
 def run(name: str, seed: int, data: pathlib.Path) -> dict[str, dict]:
@@ -183,6 +222,8 @@ def run(name: str, seed: int, data: pathlib.Path) -> dict[str, dict]:
             found[word] |= {"estimates": fit.estimates} if word != "neural-ode" else {}
             if word == "hybrid":
                 found[word] |= {"share": fit.account["hybrid"]["share"]}
+            if word != "formula":
+                found[word] |= {"forecasts": fit.account["hybrid"]["forecasts"]}
         except ValueError as error:
             found[word] = {"error": None, "failed": str(error)}
         found[word]["seconds"] = round(time.perf_counter() - began, 1)
@@ -200,7 +241,7 @@ def page(rows: dict[str, dict[str, dict]]) -> str:
         "",
     ]
     for name, seeds in rows.items():
-        lines += [f"## {name}", "", (CASES[name].__doc__ or "").strip(), ""]
+        lines += [f"## {name}", "", " ".join((CASES[name].__doc__ or "").split()), ""]
         lines += ["| model | error | range | seeds | seconds |", "| --- | --- | --- | --- | --- |"]
         words = dict.fromkeys(word for found in seeds.values() for word in found)
         for word in words:
@@ -222,13 +263,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default=str(ROOT.parent / "shared" / "data"))
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first", type=int, default=0, help="the seed to begin with")
     parser.add_argument("--only", choices=tuple(CASES))
     parser.add_argument("--out", default=str(OUT))
     options = parser.parse_args()
     out = pathlib.Path(options.out)
     rows = json.loads(out.read_text()) if out.exists() else {}
     for name in [options.only] if options.only else CASES:
-        for seed in range(options.seeds):
+        for seed in range(options.first, options.seeds):
             rows.setdefault(name, {})[str(seed)] = run(name, seed, pathlib.Path(options.data))
             out.write_text(json.dumps(rows, indent=1) + "\n")
     out.with_name("HYBRIDS.md").write_text(page(rows))
