@@ -231,8 +231,11 @@ def spirals(n=500, noise=0.04):
 
 SMALL = {"width": 8, "hidden": 32, "epochs": 40, "batch": 64, "learning_rate": 1e-2}
 # the others differ by their tableau alone, which the orders of convergence test
-DEEP = ["resnet", "revnet", "lm-resnet", "ode-net"]
-MORE = [pytest.param(name, marks=pytest.mark.slow) for name in ("polynet", "fractalnet", "rk-net")]
+DEEP = ["resnet", "ode-net"]
+MORE = [
+    pytest.param(name, marks=pytest.mark.slow)
+    for name in ("revnet", "lm-resnet", "polynet", "fractalnet", "rk-net")
+]
 
 
 @pytest.mark.parametrize("name", [*DEEP, *MORE])
@@ -351,7 +354,8 @@ def test_stochastic_depth_skips_in_training_alone():
     x = jax.random.normal(KEY, (5, 4))
     depth = s.Stepped(s.EULER, s.MLPField(4, (8,), key=KEY), 6, drop=0.5)
     np.testing.assert_array_equal(depth.through(x), depth.through(x))
-    drawn = [depth.through(x, key=k) for k in jax.random.split(KEY, 200)]
+    through = eqx.filter_jit(lambda key: depth.through(x, key=key))
+    drawn = [through(k) for k in jax.random.split(KEY, 200)]
     assert np.abs(np.asarray(drawn[0]) - np.asarray(drawn[1])).max() > 1e-3
     # a step that is made is as much wider as it is rarer: the mean stays, to first order
     np.testing.assert_allclose(np.mean(drawn, 0), depth.through(x), atol=0.1)

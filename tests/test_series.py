@@ -391,19 +391,27 @@ def course_data(channels):
 
 @pytest.mark.parametrize("channels", [("x", "y"), ("left", "right")])
 def test_the_latents_of_an_equation_keep_their_names(channels):
+    recipe = latent_ode(equation=EQUATION, hidden=8, widths=(8,))
+    model = recipe.build(course_data(channels), KEY)
+    assert model.latents.names == ("a", "b", "c", "x(0)", "y(0)")
+    # the equation reads itself only where the channels are its observables
+    assert (model.readout is None) == (channels == ("x", "y"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("channels", [("x", "y"), ("left", "right")])
+def test_a_trained_equation_in_latent_space_keeps_the_protocol(channels):
     from unweave.equations import analyse, centre_of
     from unweave.hybrid import latent_system
 
     data = split_at_random(course_data(channels))
     recipe = latent_ode(equation=EQUATION, hidden=8, widths=(8,), epochs=2, batch=16)
     model = fit(recipe, data, quiet=True).model
-    assert model.latents.names == ("a", "b", "c", "x(0)", "y(0)")
-    # the equation reads itself only where the channels are its observables
-    assert (model.readout is None) == (channels == ("x", "y"))
     check = check_model(model, x=jnp.asarray(data.test.observations[0]), key=KEY)
     check.raise_if_failed()
     system = latent_system(model)
-    found = analyse(system, np.array(centre_of(system.latents)), box={"x": (0, 4), "y": (0, 4)})
+    box = {"x": (0.0, 4.0), "y": (0.0, 4.0)}
+    found = analyse(system, np.array(centre_of(system.latents)), box=box)
     assert len(found.equilibria) == 2
 
 

@@ -154,11 +154,11 @@ class Classifier(AbstractLayered):
 
     def layers(self) -> tuple[Layers, ...]:
         """Of the network."""
-        return self.net.layers(jax.nn.log_softmax)
+        return way_through(self).layers(jax.nn.log_softmax)
 
     def with_weights(self, weights: tuple[Any, ...]) -> "Classifier":
         """The same answers from other weights."""
-        return eqx.tree_at(lambda model: model.net, self, self.net.with_weights(weights))
+        return eqx.tree_at(lambda model: model.net, self, way_through(self).with_weights(weights))
 
 
 class Regressor(AbstractLayered):
@@ -197,6 +197,14 @@ class Regressor(AbstractLayered):
         """Of the way through depth."""
         return way_through(self).regularity(x, key)
 
+    def layers(self) -> tuple[Layers, ...]:
+        """Of the network."""
+        return way_through(self).layers(self.answer_scale.undo)
+
+    def with_weights(self, weights: tuple[Any, ...]) -> "Regressor":
+        """The same answers from other weights."""
+        return eqx.tree_at(lambda model: model.net, self, way_through(self).with_weights(weights))
+
 
 def way_through(model: Classifier | Regressor) -> DeepNet:
     """The network of a model that has a way through depth; `TypeError` for one that has none."""
@@ -206,14 +214,6 @@ def way_through(model: Classifier | Regressor) -> DeepNet:
             "refined; leave kinetic and jacobian at 0."
         )
     return model.net
-
-    def layers(self) -> tuple[Layers, ...]:
-        """Of the network."""
-        return self.net.layers(self.answer_scale.undo)
-
-    def with_weights(self, weights: tuple[Any, ...]) -> "Regressor":
-        """The same answers from other weights."""
-        return eqx.tree_at(lambda model: model.net, self, self.net.with_weights(weights))
 
 
 def parameters(model: eqx.Module) -> int:
