@@ -99,9 +99,12 @@ def gradients(options: argparse.Namespace, folder: pathlib.Path) -> dict:
         (value, account), _ = jax.block_until_ready(gradient(weights, start))
         cold = time.perf_counter() - began
         ours: list[float] = []
-        peer = {f"{kind} {n}": [] for kind in ("direct", "adjoint") for n in THREADS}
-        cold_peer = {}
+        cold_peer, answers = {}, {}
         with Peers(options.python, HERE / "peers_depth.py", folder) as peers:
+            kinds = ("direct", "adjoint")
+            if "torchdyn" in peers.versions:
+                kinds += ("torchdyn-direct", "torchdyn-adjoint")
+            peer: dict[str, list[float]] = {f"{kind} {n}": [] for kind in kinds for n in THREADS}
             for i in range(-1, options.repetitions):
                 time.sleep(_PAUSE)
                 began = time.perf_counter()
@@ -112,11 +115,12 @@ def gradients(options: argparse.Namespace, folder: pathlib.Path) -> dict:
                     kind, threads = key.split()
                     time.sleep(_PAUSE)
                     answer = peers.ask(f"{kind} {file} {threads}")
+                    answers[key] = answer["loss"]
                     if i >= 0:
                         seconds.append(answer["seconds"])
                     else:
                         cold_peer[key] = answer["seconds"]
-            loss_peer, versions = answer["loss"], peers.versions
+            loss_peer, versions = answers["direct 1"], peers.versions
         found[name] = {
             "ours": ours, "peer": peer, "cold": cold, "cold_peer": cold_peer,
             "loss": float(value), "loss_peer": loss_peer, "steps": int(account.steps),

@@ -33,7 +33,7 @@ def _gradients(part: Mapping[str, Any]) -> list[str]:
             ratio = np.asarray(seconds) / np.asarray(found["ours"])
             low, high = np.quantile(ratio, [0.25, 0.75])
             lines.append(
-                f"| {name} | torchdiffeq {kind}, {threads} thread(s) | {_ms(seconds)} | "
+                f"| {name} | {_side(kind)}, {threads} thread(s) | {_ms(seconds)} | "
                 f"{np.median(ratio):.1f} ({low:.1f}–{high:.1f}) | {found['cold_peer'][key]:.2f} |"
             )
     one = next(iter(sides.values()))
@@ -46,11 +46,15 @@ def _gradients(part: Mapping[str, Any]) -> list[str]:
     return [
         "## Gradient of a neural ODE",
         "By the weights and the start, 25 times in [0, 10], tolerances 1e-4 and 1e-6, float32; "
-        "unweave steps with Tsitouras' pair, torchdiffeq with Dormand and Prince's, both of order "
+        "unweave steps with Tsitouras' pair, its peers with Dormand and Prince's, both of order "
         f"5 and one width for the batch ({versions}). Ratios are taken within a repetition, n = "
         f"{len(one['ours'])}: median and quartiles. {losses}.",
         "\n".join(lines),
     ]
+
+
+def _side(kind: str) -> str:
+    return kind.replace("-", " ") if kind.startswith("torchdyn") else f"torchdiffeq {kind}"
 
 
 def _spiral(part: Mapping[str, Any]) -> list[str]:

@@ -1,11 +1,14 @@
-"""The peer of the depth benchmark: torchdiffeq, in its own interpreter.
+"""The peers of the depth benchmark: torchdiffeq, and torchdyn where it is installed, in their own
+interpreter.
 
 `peers_depth.py serve FOLDER` reads a line from standard input and answers with a line of JSON:
-`direct PROBLEM THREADS` and `adjoint PROBLEM THREADS` give the seconds of one gradient by the
-weights and the start of `PROBLEM.npz`, and its loss. The first line says the versions.
+`direct PROBLEM THREADS`, `adjoint PROBLEM THREADS` and the same after `torchdyn-` give the seconds
+of one gradient by the weights and the start of `PROBLEM.npz`, and its loss. The first line says
+the versions.
 """
 
 import importlib.metadata
+import importlib.util
 import json
 import pathlib
 import sys
@@ -30,7 +33,7 @@ class Field(nn.Module):
             layers += [layer, nn.Tanh()]
         self.net = nn.Sequential(*layers[:-1])
 
-    def forward(self, t, x):
+    def forward(self, t, x, args=None):  # torchdyn hands over arguments too
         return self.net(x)
 
 
@@ -42,20 +45,56 @@ def gradient(folder, solve, problem, threads):
     times = torch.as_tensor(arrays["times"])
     relative, absolute = arrays["tolerance"]
     began = time.perf_counter()
-    states = solve(field, start, times, rtol=float(relative), atol=float(absolute), method="dopri5")
+    states = solve(field, start, times, float(relative), float(absolute))
     loss = (states**2).mean()
     loss.backward()
     return {"seconds": time.perf_counter() - began, "loss": float(loss.detach())}
 
 
+def by_torchdiffeq(solve):
+    def states(field, start, times, relative, absolute):
+        return solve(field, start, times, rtol=relative, atol=absolute, method="dopri5")
+
+    return states
+
+
+def by_torchdyn(sensitivity):
+    """As its documentation has it: a NeuralODE, which gives times and states."""
+
+    def states(field, start, times, relative, absolute):
+        from torchdyn.core import NeuralODE
+
+        model = NeuralODE(
+            field, solver="dopri5", sensitivity=sensitivity, rtol=relative, atol=absolute,
+            rtol_adjoint=relative, atol_adjoint=absolute,
+        )  # fmt: skip
+        return model(start, times)[1]
+
+    return states
+
+
+SOLVERS = {
+    "direct": by_torchdiffeq(odeint),
+    "adjoint": by_torchdiffeq(odeint_adjoint),
+    "torchdyn-direct": by_torchdyn("autograd"),
+    "torchdyn-adjoint": by_torchdyn("adjoint"),
+}
+
+
+def versions():
+    names, found = ("torch", "torchdiffeq", "torchdyn"), {}
+    for name in names:
+        if importlib.util.find_spec(name) is not None:
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
 def main():
     folder = pathlib.Path(sys.argv[2])
-    names = ("torch", "torchdiffeq")
-    print(json.dumps({name: importlib.metadata.version(name) for name in names}), flush=True)
+    print(json.dumps(versions()), flush=True)
     for line in sys.stdin:
         word, problem, threads = line.split()
-        solve = odeint if word == "direct" else odeint_adjoint
-        print(json.dumps(gradient(folder, solve, problem, int(threads))), flush=True)
+        print(json.dumps(gradient(folder, SOLVERS[word], problem, int(threads))), flush=True)
 
 
 if __name__ == "__main__":
