@@ -199,7 +199,8 @@ def digits(options: argparse.Namespace, folder: pathlib.Path) -> dict:
         return Split(every.take(rest[200:]), every.take(rest[:200]), every.take(folds[k]), "")
 
     def run(table, name, side, fold, seed):
-        given = side[1] | {"epochs": options.epochs}
+        epochs = options.epochs if table == "folds" else options.table_epochs
+        given = side[1] | {"epochs": epochs}
         runs = found.setdefault(table, {}).setdefault(name, [])
         about = {"recipe": side[0], "options": given, "fold": fold, "seed": seed}
         if any({k: one[k] for k in about} == about for one in runs):
@@ -264,6 +265,7 @@ def main() -> None:
     parser.add_argument("--mnist", type=pathlib.Path, help="the folder with the digits")
     parser.add_argument("--repetitions", type=int, default=15)
     parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--table-epochs", type=int, default=2)
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--only", action="append", choices=tuple(PARTS))
     options = parser.parse_args()

@@ -124,6 +124,7 @@ def test_double_precision_is_used_where_the_observation_has_it():
         np.testing.assert_allclose(back, z, rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_the_key_draws_the_starts_and_none_is_always_the_same():
     model = Inverted(decay(), starts=3, steps=1)
     x = model.decode(jnp.asarray([1.0, 4.0, 1.0]))

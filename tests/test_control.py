@@ -178,6 +178,7 @@ def test_what_has_no_layers_of_its_own_is_refused():
         RECIPES["resnet"](training="successive-approximations", drop=0.1)
 
 
+@pytest.mark.slow
 def test_a_recipe_trains_by_it():
     rows = classes()
     schema = Schema("rows", ("value",), (3,), ("x", "y", "z"), ("", "", ""))

@@ -106,6 +106,7 @@ def test_the_text_can_be_fitted_again(found_predators):
         assert abs(fit.estimates[term.name] - term.coefficient) < 0.5 * width
 
 
+@pytest.mark.slow
 def test_lorenz_at_ten_per_cent_noise_where_thresholding_fails():
     random = np.random.default_rng(0)
     times = np.linspace(0, 6, 300)

@@ -106,6 +106,7 @@ def test_two_species(tmp_path):
     assert (tmp_path / "two_species.svg").exists()
 
 
+@pytest.mark.slow
 def test_formula_or_network(tmp_path):
     text = run("formula_or_network.py", tmp_path)
     assert re.search(r"^competition +\d", text, re.M)
@@ -113,12 +114,14 @@ def test_formula_or_network(tmp_path):
     assert (tmp_path / "cards/species/card.html").exists()
 
 
+@pytest.mark.slow
 def test_price_models(tmp_path):
     text = run("price_models.py", tmp_path)
     assert re.search(r"^Merton +\S+ over 120 +[+-]\d", text, re.M)
     assert text.count("The likelihood is exact") == 3
 
 
+@pytest.mark.slow
 def test_missing_term(tmp_path):
     text = run("missing_term.py", tmp_path)
     for name, true in (("a", 1.0), ("c", 0.8), ("e", 0.6)):

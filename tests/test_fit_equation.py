@@ -211,6 +211,7 @@ def test_what_cannot_be_told_apart_is_named():
     assert np.std(np.log(draws[:, 0])) > 0.4
 
 
+@pytest.mark.slow
 def test_a_species_that_is_never_there_is_pinned_at_zero():
     text = """
     a' = r*a*(1 - a/n) - c*a*b
@@ -257,6 +258,7 @@ def test_a_hidden_state_is_found_by_growing_parts_of_the_record():
     assert fit.best.agree >= 2
 
 
+@pytest.mark.slow
 def test_records_that_share_nothing_are_each_fitted_as_if_alone():
     """Oscillators whose frequencies differ sevenfold: no one start can serve them all."""
     text = (

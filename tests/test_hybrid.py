@@ -167,9 +167,13 @@ def test_what_was_left_out_is_found(missing):
     assert forecasts["this"] < 0.25 * min(forecasts["formula alone"], forecasts["mean"])
 
 
+@pytest.mark.slow
+def test_it_keeps_the_protocol(missing):
+    check_model(missing.model, key=jax.random.key(0)).raise_if_failed()
+
+
 def test_every_tool_works_on_it(missing, tmp_path):
     model = missing.model
-    check_model(model, key=jax.random.key(0)).raise_if_failed()
     assert model.latents.names == ("a", "c", "e", "x(0)", "y(0)")
     assert np.isfinite(np.asarray(model.sample(jax.random.key(1)))).all()
     assert traverse(model, steps=3).shape == (5, 3, 33, 2)
@@ -179,6 +183,7 @@ def test_every_tool_works_on_it(missing, tmp_path):
     assert np.array_equal(again.decode(z), model.decode(z))
 
 
+@pytest.mark.slow
 def test_its_equilibrium_is_found(missing):
     inner = find_equation(missing.model)
     z = np.asarray(centre_of(inner.latents))
@@ -190,6 +195,7 @@ def test_its_equilibrium_is_found(missing):
     assert found.branches.branches
 
 
+@pytest.mark.slow
 def test_a_neural_equation_is_one_too():
     times, y = prey_and_predator()
     fit = fit_neural(records(times, y), widths=(6,), starts=2, decays=(3.0,))

@@ -580,16 +580,17 @@ def nothing_runs(monkeypatch):
         yield
 
 
-def test_a_thousand_texts_never_crash_or_run(monkeypatch):
+@pytest.mark.parametrize("count", [250, pytest.param(1000, marks=pytest.mark.slow)])
+def test_generated_texts_never_crash_or_run(count, monkeypatch):
     rng = random.Random(20240501)
     valid, slowest = 0, 0.0
-    texts = [mutated(rng.choice(list(TEXTS.values())), rng) for _ in range(1000)]
+    texts = [mutated(rng.choice(list(TEXTS.values())), rng) for _ in range(count)]
     with nothing_runs(monkeypatch):
         for text in texts:
             start = time.process_time()
             valid += read_or_refused(text)
             slowest = max(slowest, time.process_time() - start)
-    assert 100 < valid < 900
+    assert 0.1 * count < valid < 0.9 * count
     assert slowest < 5  # processor seconds
 
 

@@ -210,6 +210,7 @@ def test_strong_and_weak_order_on_geometric_brownian_motion():
     assert -np.polyfit(np.log(steps), np.log(weak), 1)[0] == pytest.approx(1, abs=0.05)
 
 
+@pytest.mark.slow
 def test_heston_stays_real_and_has_the_means_of_theory():
     system = read_equation(ZOO / "heston.ode")
     model = stochastic_equation(system, times=[0.0, 0.5, 1.0], substeps=50)

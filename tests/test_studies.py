@@ -225,6 +225,7 @@ def decay():
     return text, uw.trajectories([one]), clean, noisy
 
 
+@pytest.mark.slow
 def test_held_out_readings_are_asked_of_a_fit_that_has_not_seen_them(scores):
     text, data, clean, noisy = decay()
     whole = uw.fit_equation(text, data, starts=2)

@@ -189,8 +189,10 @@ def test_the_table_holds_every_recipe():
     # test_hybrid.py; flows have as many latents as numbers: tests/test_flows.py; networks that
     # answer need labels: tests/test_schemes.py
     flows = {"flow", "ffjord", "coupling-flow"}
-    deep = {"resnet", "revnet", "polynet", "fractalnet", "lm-resnet", "rk-net", "ode-net"}
-    others = set(OF_COURSES) | flows | deep
+    deep = {"resnet", "revnet", "polynet", "fractalnet", "lm-resnet", "rk-net", "ode-net", "dgcnn"}
+    # recurrent networks and latent ODEs: tests/test_series.py
+    series = {"gru", "lstm", "ode-rnn", "neural-cde", "latent-ode"}
+    others = set(OF_COURSES) | flows | deep | series
     assert {name.split(",")[0] for name in ALL_RECIPES} == set(RECIPES) - others
     for name, make in ALL_RECIPES.items():
         assert make().name == name.split(",")[0]
@@ -200,7 +202,14 @@ def test_the_table_holds_every_recipe():
 _LACKS = {"explained_variance": "gaussian-mixture", "log_density": "autoencoder"}
 
 
-@pytest.mark.parametrize("name", ALL_RECIPES)
+# objectives of their own over one model, which the tests of objectives hold
+OBJECTIVES = ("beta-tcvae", "dip-vae", "dip-vae, of samples", "info-vae")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow) if n in OBJECTIVES else n for n in ALL_RECIPES],
+)
 def test_every_recipe_fits_and_conforms(name):
     run = fitted(name)
     assert run.result["latents"] == 2

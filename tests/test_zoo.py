@@ -36,7 +36,14 @@ def short(name):
     return zoo_model(name, until=entry.begin + (entry.until - entry.begin) / 40, samples=6)
 
 
-@pytest.mark.parametrize("name", ZOO)
+# one of each kind: in closed form, of two states, with spikes, stochastic, with jumps
+KINDS = ("logistic", "lotka-volterra", "fitzhugh-nagumo", "gbm", "merton")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n if n in KINDS else pytest.param(n, marks=pytest.mark.slow) for n in ZOO],
+)
 def test_the_protocol_is_kept_and_the_tools_work(name):
     model = short(name)
     check_model(model, key=jax.random.key(0)).raise_if_failed()
@@ -90,7 +97,7 @@ def run_of(name, folder):
     return account, z
 
 
-@pytest.mark.parametrize("name", ["logistic", "sir"])
+@pytest.mark.parametrize("name", ["logistic", pytest.param("sir", marks=pytest.mark.slow)])
 def test_a_run_of_an_equation_goes_the_whole_way(name, tmp_path):
     account, z = run_of(name, tmp_path / "run")
     for row, truth in zip(account["latents"], z, strict=True):
