@@ -4,7 +4,7 @@ The first 500 stays of set A of the PhysioNet challenge of 2012 (Silva et al. 20
 hour. A fifth of the measurements of test patients is hidden, and every model says what they were.
 Each seed draws patients, hidden entries and weights anew. Run:
 
-    python bench/series.py --data ../shared/data [--seeds 5] [--only NAME] [--page]
+    python bench/series.py --data ../shared/data [--seeds 5] [--only NAME] [--out FILE] [--page]
 """
 
 import argparse
@@ -159,20 +159,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=pathlib.Path, required=True)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--only")
+    parser.add_argument("--only", action="append", help="these models and no other")
+    parser.add_argument("--out", type=pathlib.Path, default=OUT)
     parser.add_argument("--page", action="store_true", help="write SERIES.md from what was run")
     options = parser.parse_args()
-    rows = json.loads(OUT.read_text()) if OUT.exists() else []
+    out = options.out
+    rows = json.loads(out.read_text()) if out.exists() else []
     x, channels = stays(options.data)
     print(f"{x.shape} {1 - np.isnan(x).mean():.3f} of the entries observed")
     for seed in range(options.seeds):
         for name in (*SIMPLE, *RECIPES):
             done = any(row["model"] == name and row["seed"] == seed for row in rows)
-            if done or (options.only is not None and name != options.only):
+            if done or (options.only and name not in options.only):
                 continue
             rows.append(run(name, seed, x, channels))
             print(json.dumps(rows[-1]), flush=True)
-            OUT.write_text(json.dumps(rows, indent=1) + "\n")
+            out.write_text(json.dumps(rows, indent=1) + "\n")
     if options.page:
         (ROOT / "bench" / "SERIES.md").write_text(page(rows))
 
