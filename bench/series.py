@@ -136,8 +136,8 @@ def page(rows: list[dict]) -> str:
         f"{max(hidden):,} of them); the error is in standard deviations of each channel over the "
         "350 patients of training. A model that sees the past says what it expects from what was "
         "measured before; one that sees all has what came later too. Median (lowest to highest) "
-        f"over {len(seeds)} seeds, which draw patients, hidden entries and weights. Seconds are of a "
-        "whole fit on two cores that did other work too, and say no more than their order.",
+        f"over {len(seeds)} seeds, which draw patients, hidden entries and weights. Seconds are of "
+        "a whole fit on two cores that did other work too, and say no more than their order.",
         "",
         "| model | sees | root mean square error | mean absolute error | epochs | seconds |",
         "|---|---|---|---|---|---|",
