@@ -81,10 +81,11 @@ def roots_verb(options: argparse.Namespace) -> Result:
 def _subject(options: argparse.Namespace):
     """The system, its latents, draws of them where it was fitted, a length of time, a folder."""
     from ..equations import Equation, centre_of, draws_of, find_equation
-    from ..hybrid import latent_system
-    from ..networks import LatentODE
 
     if isdir(options.source):
+        from ..hybrid import latent_system
+        from ..networks import LatentODE
+
         fitted = load_run(options.source)
         model = find_equation(fitted.model)
         if isinstance(model, LatentODE):

@@ -3,7 +3,6 @@ r"""Equations as the dynamics of a latent space, and latent dynamics as equation
 from dataclasses import dataclass
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -15,6 +14,7 @@ from ..equations._system import AbstractSystem
 from ..equations.solving._choose import suited
 from ..equations.solving._solve import Grid
 from ..networks.series import AbstractDynamics, LatentODE, NeuralDynamics
+from ._net import in_precision
 
 # substeps where no fixed grid is exact enough
 _MOST_SUBSTEPS = 8
@@ -91,11 +91,7 @@ class LatentRates(eqx.Module):
         self, t: Float[Array, ""], x: Float[Array, " state"], z: Float[Array, " latent"]
     ) -> Float[Array, " state"]:
         """The network's."""
-        dynamics = jax.tree.map(
-            lambda leaf: jnp.asarray(leaf, x.dtype) if eqx.is_inexact_array(leaf) else leaf,
-            self.dynamics,
-        )
-        return dynamics.rates(t, x, z)
+        return in_precision(self.dynamics, x).rates(t, x, z)
 
 
 def latent_system(model: LatentODE) -> AbstractSystem | CallableSystem:

@@ -30,12 +30,16 @@ class ScaledNet(eqx.Module):
 
     def __call__(self, x: Float[Array, " argument"]) -> Float[Array, " out"]:
         """The output at one `x`."""
-        net = jax.tree.map(
-            lambda leaf: jnp.asarray(leaf, x.dtype) if eqx.is_inexact_array(leaf) else leaf,
-            self.net,
-        )
+        net = in_precision(self.net, x)
         centre, width = (jnp.asarray(part, x.dtype) for part in (self.centre, self.width))
         return jnp.asarray(self.size, x.dtype) * net((x - centre) / width)
+
+
+def in_precision(module: Module, like: Array) -> Module:
+    """The module with its arrays in the dtype of `like`."""
+    return jax.tree.map(
+        lambda leaf: jnp.asarray(leaf, like.dtype) if eqx.is_inexact_array(leaf) else leaf, module
+    )
 
 
 def scaled_net(

@@ -130,12 +130,13 @@ def _from_principal_axes(
     inner = MLP(size, len(bias), widths, zero_last=True, key=encoder_key)
     outer = MLP(latents, size, widths[::-1], zero_last=True, key=decoder_key)
     return Pair(
-        Skip(_single(weight), _single(bias), inner, (len(bias),)),
-        Skip(_single(linear.loadings), _single(linear.mean), outer, schema.shape),
+        Skip(single(weight), single(bias), inner, (len(bias),)),
+        Skip(single(linear.loadings), single(linear.mean), outer, schema.shape),
         noise or Gaussian.learned(schema.shape[-1:], start=math.sqrt(variance)),
         scale,
     )
 
 
-def _single(array: np.ndarray) -> Array:
+def single(array: np.ndarray) -> Array:
+    """The numbers in float32, as networks are kept."""
     return jnp.asarray(array, jnp.float32)

@@ -59,12 +59,9 @@ def ode_rnn(
 ) -> Recipe:
     """A gated unit at the samples and a neural field between them (Rubanova et al. 2019), for
     uneven times. With `answers` it predicts the labels, or the factors, of a series instead."""
-
-    def cell(inputs: int, key: Key) -> AbstractCell:
-        return ODERNN(inputs, hidden, widths=widths, key=key)
-
-    options = locals()
-    return _recurrent("ode-rnn", {k: v for k, v in options.items() if k != "cell"}, cell)
+    return _recurrent(
+        "ode-rnn", locals(), lambda inputs, key: ODERNN(inputs, hidden, widths=widths, key=key)
+    )
 
 
 def neural_cde(
@@ -79,12 +76,9 @@ def neural_cde(
 ) -> Recipe:
     """A differential equation that the samples drive (Kidger et al. 2020): each sample given the
     path so far. With `answers` it predicts the labels, or the factors, of a series instead."""
-
-    def cell(inputs: int, key: Key) -> AbstractCell:
-        return CDE(inputs, hidden, widths=widths, key=key)
-
-    options = locals()
-    return _recurrent("neural-cde", {k: v for k, v in options.items() if k != "cell"}, cell)
+    return _recurrent(
+        "neural-cde", locals(), lambda inputs, key: CDE(inputs, hidden, widths=widths, key=key)
+    )
 
 
 def dgcnn(

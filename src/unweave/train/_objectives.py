@@ -98,12 +98,11 @@ def elbo(beta: float = 1.0, *, warm_up: int = 0, hidden: float = 0.0) -> Objecti
     r"""$-\log p(x|z) + \beta\, \mathrm{KL}$: the evidence lower bound at $\beta = 1$ (Kingma and
     Welling 2014, eq. 3), the β-VAE above (Higgins et al. 2017, eq. 4). The weight of the divergence
     grows to $\beta$ over the first `warm_up` steps (Bowman et al. 2016, section 3.1), so that the
-    latents are used before they are drawn to their prior. The posterior of training is not shown
-    a share `hidden` of the entries, which the likelihood counts as all others: a bound too, and
-    the posterior learns to do with what there is."""
+    latents are used before they are drawn to their prior. The posterior is not shown a share
+    `hidden` of the entries, of held-out data either, which the likelihood counts as all others: a
+    bound too, and the posterior learns to do with what there is."""
 
     def objective(model: AbstractPosterior, batch: Rows, key: Key, step: Step):
-        # on held-out data, which come at the end of every schedule, nothing is hidden
         terms = variational_terms(model, batch, key, hidden=hidden)
         share = beta * jnp.clip((step.astype(jnp.float32) + 1) / max(warm_up, 1), 0, 1)
         return terms.reconstruction + share * terms.kl.sum(), _metrics(terms)

@@ -131,8 +131,7 @@ class Classifier(AbstractLayered):
         self, x: Observation, condition: Condition = None, *, key: Key | None = None
     ) -> Latent:
         """The log-probability of every class; nothing is drawn."""
-        one = None if condition is None else jax.tree.map(lambda part: part[None], condition)
-        return self.predict(x[None], one)[0]
+        return self.predict(x[None], jax.tree.map(lambda part: part[None], condition))[0]
 
     def predict(
         self,
@@ -173,8 +172,7 @@ class Regressor(AbstractLayered):
         self, x: Observation, condition: Condition = None, *, key: Key | None = None
     ) -> Latent:
         """The numbers in the user's units; nothing is drawn."""
-        one = None if condition is None else jax.tree.map(lambda part: part[None], condition)
-        return self.predict(x[None], one)[0]
+        return self.predict(x[None], jax.tree.map(lambda part: part[None], condition))[0]
 
     def predict(
         self,

@@ -7,7 +7,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 
 from ..._keys import split_on_host
 from ..._latents import Latents
@@ -15,7 +14,7 @@ from ..._model import Key
 from ..._noise import AbstractNoise, Gaussian
 from ...data import Dataset, Scale
 from .._mlp import MLP
-from .._start import Skip
+from .._start import Skip, single
 from ._answer import SeriesNet
 from ._cells import AbstractCell
 from ._latent_ode import AbstractDynamics, LatentODE, NeuralDynamics
@@ -114,7 +113,7 @@ def start_latent_ode(
     if not is_observation:
         inner = MLP(_features(dynamics), channels, widths[:1], zero_last=True, key=readout_key)
         weight = np.zeros((channels, _features(dynamics))) if start is None else start.loadings
-        readout = Skip(_single(weight), jnp.zeros(channels), inner, (channels,))
+        readout = Skip(single(weight), jnp.zeros(channels), inner, (channels,))
     if start is not None:
         encoder = _from_levels(encoder, start)
     return LatentODE(
@@ -166,12 +165,8 @@ def _from_levels(encoder: Callable, start: _Levels) -> Callable:
     weight[:latents, -2 * channels : -channels] = start.to_code
     bias = np.concatenate([np.zeros(latents), start.log_std])
     return eqx.tree_at(
-        lambda e: (e.head.weight, e.head.bias), encoder, (_single(weight), _single(bias))
+        lambda e: (e.head.weight, e.head.bias), encoder, (single(weight), single(bias))
     )
-
-
-def _single(array: np.ndarray) -> Array:
-    return jnp.asarray(array, jnp.float32)
 
 
 def check_series(data: Dataset) -> None:

@@ -115,7 +115,7 @@ class LatentODE(AbstractPosterior, AbstractDensity):
     def posterior(self, x: Observation, condition: Condition = None) -> tuple[Latent, Latent]:
         r"""Mean and log standard deviation of $q(z \mid x)$, of the latents' standard scores."""
         scaled = self.scale.apply(real(x))
-        mean, log_std = jnp.split(self.encoder(scaled, self._times(condition, scaled)), 2)
+        mean, log_std = jnp.split(self.encoder(scaled, times_of(condition, self.times, scaled)), 2)
         return mean, bounded(log_std)
 
     def encode(
@@ -172,11 +172,8 @@ class LatentODE(AbstractPosterior, AbstractDensity):
             self.times, factor * self.steps, self.draws, self.scheme,
         )  # fmt: skip
 
-    def _times(self, condition: Condition, like: Array) -> Float[Array, " time"]:
-        return times_of(condition, self.times, like)
-
     def _parameters(self, z: Latent, condition: Condition) -> Observation:
-        times = self._times(condition, z)
+        times = times_of(condition, self.times, z)
         states = self.path(z, times)
         seen = jax.vmap(lambda t, s: self.dynamics.observe(t, s, z))(times, states)
         return self.scale.apply(seen) if self.readout is None else jax.vmap(self.readout)(seen)
