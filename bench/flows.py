@@ -198,10 +198,13 @@ def wasserstein(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def matching(options: argparse.Namespace, folder: pathlib.Path) -> dict:
-    """8 Gaussians to moons: seconds a step, and how far the samples are after so many."""
+    """8 Gaussians to moons: seconds a step, and how far the samples are after a quarter of the
+    steps and after all."""
     chunk = max(1, options.steps // options.repetitions)
     times: dict[str, list[float]] = {"unweave": [], "torchcfm": []}
-    distance: dict[str, list[float]] = {"unweave": [], "torchcfm": []}
+    quarter = max(1, options.repetitions // 4)
+    judged = (quarter, options.repetitions)
+    distance = {name: {at * chunk: [] for at in judged} for name in times}
     with Peers(options.python, SCRIPT, folder) as peers:
         threads = THREADS[0]
         peers.ask(f"data {options.judged}")
@@ -212,23 +215,29 @@ def matching(options: argparse.Namespace, folder: pathlib.Path) -> dict:
             own = Ours(seed, chunk)
             if seed == 0:
                 cold, _ = timed(Ours(99, 8).run)
-            for _ in range(options.repetitions):
+            for repetition in range(1, options.repetitions + 1):
                 time.sleep(_PAUSE)
                 times["unweave"].append(own.run())
                 answer = peers.ask(f"train {seed} {chunk} {threads}")
                 times["torchcfm"].append(answer["seconds"])
-            distance["unweave"].append(wasserstein(own.samples(start), target))
-            peers.ask(f"samples {seed}")
-            distance["torchcfm"].append(wasserstein(np.load(folder / "samples.npy"), target))
-            said = {k: f"{1e3 * np.median(v):.2f} ms, {distance[k][-1]:.3f}"
-                    for k, v in times.items()}  # fmt: skip
-            say(f"matching, seed {seed}: {said}")
+                if repetition not in judged:
+                    continue
+                peers.ask(f"samples {seed}")
+                samples = {
+                    "unweave": own.samples(start),
+                    "torchcfm": np.load(folder / "samples.npy"),
+                }
+                steps = repetition * chunk
+                for name, drawn in samples.items():
+                    distance[name][steps].append(wasserstein(drawn, target))
+                said = {k: f"{1e3 * np.median(v):.2f} ms, {distance[k][steps][-1]:.3f}"
+                        for k, v in times.items()}  # fmt: skip
+                say(f"matching, seed {seed}, {steps} steps: {said}")
         versions = peers.versions
     return {
         "times": times,
         "distance": distance,
         "floor": wasserstein(again, target),
-        "steps": chunk * options.repetitions,
         "judged": options.judged,
         "threads": threads,
         "cold": cold,

@@ -80,15 +80,19 @@ def matching(part: dict, results: dict) -> list[str]:
         "A step of batch 256 with data, exact optimal-transport plan, 3-64-64-64-2 with SELU, "
         "float32 and Adam; unweave within its own loop, its moving average of the weights "
         f"included, torchcfm as in its examples, with {part['threads']} thread. "
-        f"{len(own)} repetitions over {len(distance['unweave'])} seeds.",
+        f"{len(own)} repetitions over {len(next(iter(distance['unweave'].values())))} seeds.",
         "",
-        "| | ms a step | ratio to unweave | 2-Wasserstein distance after "
-        f"{part['steps']} steps, each seed | median |",
-        "|---|---|---|---|---|",
+        "| | ms a step | ratio to unweave | 2-Wasserstein distance, each seed (median) "
+        + "| ".join(f"after {steps} steps " for steps in distance["unweave"])
+        + "|",
+        "|---|---|---|" + "---|" * len(distance["unweave"]),
         *(
-            f"| {name} | {spread(times, 1e3)} | {ratio} "
-            f"| {', '.join(f'{d:.3f}' for d in distance[name])} "
-            f"| {statistics.median(distance[name]):.3f} |"
+            f"| {name} | {spread(times, 1e3)} | {ratio} | "
+            + " | ".join(
+                f"{', '.join(f'{d:.3f}' for d in each)} ({statistics.median(each):.3f})"
+                for each in distance[name].values()
+            )
+            + " |"
             for name, times, ratio in (
                 ("unweave", own, ""),
                 ("torchcfm", peer, spread(ratios(peer, own), digits=1)),
