@@ -176,6 +176,66 @@ class AbstractPosterior(AbstractAutoencoder):
         r"""Mean and log standard deviation of $q(z \mid x)$."""
 
 
+class AbstractJudged(eqx.Module):
+    """What training needs of a model with a critic, which it moves apart from all else."""
+
+    critic: eqx.AbstractVar[Any]
+
+    @abc.abstractmethod
+    def judge(self, x: Any, condition: Condition = None) -> Scalar:
+        """The critic's score of what it is shown, higher the more real it looks."""
+
+
+class AbstractAdversarial(AbstractDecoder, AbstractJudged):
+    """What adversarial training needs of a generator, in the scaled coordinates that the critic
+    reads."""
+
+    @abc.abstractmethod
+    def coordinates(self, x: Observation) -> Observation:
+        """`x` as the critic reads it, 0 where nothing was observed."""
+
+    @abc.abstractmethod
+    def draft(self, z: Latent, condition: Condition = None) -> Observation:
+        """What the latents `z` stand for, as the critic reads it."""
+
+    @abc.abstractmethod
+    def untold(self, condition: Condition, away: Array) -> Condition:
+        """The condition, or where `away` holds one that says nothing."""
+
+
+class AbstractInformed(AbstractAdversarial):
+    """A generator with a net that learns to read latents off what was generated from them."""
+
+    @abc.abstractmethod
+    def information(self, x: Observation, z: Latent, other: Latent) -> Scalar:
+        """A lower bound, for one generated `x`, on what it tells of its latents `z`, in nats and
+        up to a constant; `other` are the latents of another one."""
+
+
+class AbstractCompared(AbstractAdversarial, AbstractPosterior):
+    """An autoencoder with a critic, which shows what it sees in an observation."""
+
+    @abc.abstractmethod
+    def features(self, x: Observation) -> Float[Array, " feature"]:
+        """What the critic makes of `x`, in its own coordinates, before it scores it."""
+
+
+class AbstractTranslator(AbstractJudged):
+    """Two ways between two domains, in the scaled coordinates that its critics read."""
+
+    @abc.abstractmethod
+    def coordinates(self, x: Observation) -> Observation:
+        """`x` as the critics read it, 0 where nothing was observed."""
+
+    @abc.abstractmethod
+    def there(self, a: Observation) -> Observation:
+        """An observation of the first domain as one of the second."""
+
+    @abc.abstractmethod
+    def back(self, b: Observation) -> Observation:
+        """An observation of the second domain as one of the first."""
+
+
 class AbstractVelocity(eqx.Module):
     r"""What training needs of a flow along a velocity field: $\frac{dy}{dt} = v(y, t)$ from a
     standard normal at $t = 0$ to the data's coordinates at $t = 1$."""

@@ -19,7 +19,7 @@ from ._save import load_model, save_model
 from ._schema import Schema
 from ._tensors import read_tensors, write_tensors
 from ._version import __version__
-from .data import Split, schema_for
+from .data import Split, restore, schema_for
 from .measure import measure
 from .recipes import NOISES
 from .track import AbstractTracker
@@ -35,8 +35,10 @@ from .train import (
     Trainer,
     TrainingFailed,
     Watch,
+    alarms,
     as_toml,
     fingerprint,
+    health_words,
     stop_on_signals,
 )
 
@@ -128,6 +130,8 @@ def fit(
     seconds = time.monotonic() - began
     described = solved is not None and data.test is data.train
     result = measure(recipe, model, data, trained, seed, seconds, described=described)
+    if recipe.plan is not None:
+        result["health"] = health_words(trained.rows, trained.epochs)
     if solved is not None:
         result |= solved.account
         every = data.train.records.astype(str).tolist()
@@ -259,22 +263,35 @@ def _train(
         mininterval=pace, dynamic_ncols=True,
     )  # fmt: skip
 
+    # a copy of the log, of which the bar tells what is amiss
+    told = list(rows)
+
     def tick(done: int, total: int, metrics: Row) -> None:
-        bar.set_postfix_str(f"loss {metrics['loss']:.4g}", refresh=False)
+        amiss = [f"{what} since epoch {n}" for what, n in alarms(told, trainer.epochs).items()]
+        words = ", ".join([f"loss {metrics['loss']:.4g}", *amiss])
+        bar.set_postfix_str(words, refresh=False)
         bar.update(done - bar.n)
 
     def row(metrics: Row) -> None:
+        told.append(metrics)
         if folder is not None:
             folder.add_row(metrics)
         for tracker in trackers:
             tracker.log(metrics)
+
+    def seen(epoch: int, observations: np.ndarray) -> None:
+        if folder is not None:
+            from .plots import samples, save  # not before there is something to draw
+
+            schema = schema_for(data.train)
+            save(samples(restore(observations, schema), schema), folder.samples_file(epoch))
 
     def save(progress: Progress) -> None:
         if folder is not None:
             folder.save_progress(progress, mark)
 
     with bar, stop_on_signals(enabled=folder is not None) as stop:
-        watch = Watch(tick, row, save, stop.is_set, checkpoint_every)
+        watch = Watch(tick, row, seen, save, stop.is_set, checkpoint_every)
         return trainer.run(progress, rows, watch)
 
 

@@ -1,5 +1,6 @@
 """networks."""
 
+from . import adversarial as adversarial
 from . import schemes as schemes
 from . import series as series
 from ._autoregression import Autoregression as Autoregression
@@ -8,6 +9,9 @@ from ._axes import Axes as Axes
 from ._axes import principal_axes as principal_axes
 from ._conv import Conv as Conv
 from ._conv import ConvTranspose as ConvTranspose
+from ._given import Given as Given
+from ._given import given_factors as given_factors
+from ._given import given_labels as given_labels
 from ._mean import MeanObservation as MeanObservation
 from ._mean import fit_mean as fit_mean
 from ._mixture import GaussianMixture as GaussianMixture
@@ -24,6 +28,20 @@ from ._start import Skip as Skip
 from ._start import start_pair as start_pair
 from ._vae import VAE as VAE
 from ._vae import Autoencoder as Autoencoder
+from .adversarial import GAN as GAN
+from .adversarial import AdversarialAutoencoder as AdversarialAutoencoder
+from .adversarial import Bounded as Bounded
+from .adversarial import ConvTranslator as ConvTranslator
+from .adversarial import Critic as Critic
+from .adversarial import CycleGAN as CycleGAN
+from .adversarial import Energy as Energy
+from .adversarial import EnergyGAN as EnergyGAN
+from .adversarial import FeatureCritic as FeatureCritic
+from .adversarial import InfoGAN as InfoGAN
+from .adversarial import Spectral as Spectral
+from .adversarial import Translator as Translator
+from .adversarial import langevin as langevin
+from .adversarial import latent_langevin as latent_langevin
 from .flows import AbstractContinuousFlow as AbstractContinuousFlow
 from .flows import ChannelBlock as ChannelBlock
 from .flows import ChannelField as ChannelField

@@ -9,6 +9,16 @@ from ..hybrid._recipes import hybrid as hybrid
 from ..hybrid._recipes import neural_ode as neural_ode
 from ..hybrid._recipes import rnn_solver as rnn_solver
 from ..train import Recipe
+from ._adversarial import GAMES as GAMES
+from ._adversarial import cgan as cgan
+from ._adversarial import dcgan as dcgan
+from ._adversarial import gan as gan
+from ._adversarial import infogan as infogan
+from ._adversarial import meg as meg
+from ._adversarial_pairs import aae as aae
+from ._adversarial_pairs import bigan as bigan
+from ._adversarial_pairs import cyclegan as cyclegan
+from ._adversarial_pairs import vae_gan as vae_gan
 from ._depth import fractalnet as fractalnet
 from ._depth import lm_resnet as lm_resnet
 from ._depth import neural_ode_net as neural_ode_net
@@ -51,6 +61,15 @@ RECIPES: Mapping[str, Callable[..., Recipe]] = {
     "flow": flow,
     "ffjord": ffjord,
     "coupling-flow": coupling_flow,
+    "gan": gan,
+    "dcgan": dcgan,
+    "cgan": cgan,
+    "infogan": infogan,
+    "aae": aae,
+    "vae-gan": vae_gan,
+    "bigan": bigan,
+    "cyclegan": cyclegan,
+    "meg": meg,
     "gru": gru,
     "lstm": lstm,
     "ode-rnn": ode_rnn,

@@ -3,7 +3,10 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ._bibliography import ADVERSARIAL
+
 _ENTRIES: Mapping[str, str] = {
+    **ADVERSARIAL,
     "kingma2014": """@inproceedings{kingma2014vae,
   author = {Kingma, Diederik P. and Welling, Max},
   title = {Auto-Encoding Variational {Bayes}},
@@ -285,6 +288,7 @@ _SOLVED_BY: Mapping[str, tuple[str, ...]] = {
     "explicit": ("tsitouras2011", "kidger2021"),
     "stiff": ("kvaerno2004", "kidger2021"),
 }
+_GAME = ("goodfellow2014", "jolicoeur2019", "huang2024", "mescheder2018", "kingma2015")
 _VAE = ("kingma2014", "tipping1999", "kingma2015")
 _USED: Mapping[str, tuple[str, ...]] = {
     "vae": _VAE,
@@ -306,6 +310,15 @@ _USED: Mapping[str, tuple[str, ...]] = {
     "flow": ("lipman2023", "tong2024", "kingma2015"),
     "ffjord": ("grathwohl2019", "finlay2020", "kingma2015"),
     "coupling-flow": ("dinh2017", "kingma2015"),
+    "gan": _GAME,
+    "dcgan": ("radford2016", *_GAME),
+    "cgan": ("mirza2014", "miyato2018", *_GAME),
+    "infogan": ("chen2016", *_GAME),
+    "aae": ("makhzani2016", *_GAME),
+    "vae-gan": ("larsen2016", *_GAME),
+    "bigan": ("donahue2017", "dumoulin2017", *_GAME),
+    "cyclegan": ("zhu2017", *_GAME),
+    "meg": ("kumar2019", "goodfellow2014", "mescheder2018", "kingma2015"),
     "gru": ("cho2014", "kingma2015"),
     "lstm": ("hochreiter1997", "kingma2015"),
     "ode-rnn": ("rubanova2019", "kingma2015"),

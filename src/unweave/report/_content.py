@@ -44,7 +44,8 @@ class ReportContent:
     the other latents at the centre of their priors.
 
     **An equation** that was fitted has sections of its own, `equation`; a network that answers
-    has its `prediction`, as `measure` gives it.
+    has its `prediction`, as `measure` gives it. `health` are sentences on what was generated during
+    training, as `health_words` gives them.
     """
 
     title: str
@@ -80,6 +81,7 @@ class ReportContent:
     high: float = 3.0
     equation: EquationContent | None = None
     prediction: Mapping[str, Any] | None = None
+    health: tuple[str, ...] = ()
 
     def __post_init__(self):
         n = len(self.latents)

@@ -38,6 +38,7 @@ def verdict(content: ReportContent) -> tuple[str, ...]:
         _carries_over(content),
         _unused(content),
         *_samples(content),
+        *content.health,
     ]
     found = tuple(sentence for sentence in sentences if sentence)
     return found or ("No measure on held-out data was given, so nothing is claimed here.",)

@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Int
 
 from .._model import Key
 from ._objectives import Batch, Metrics, Objective
@@ -32,18 +33,21 @@ class Averaged(AbstractStepper):
             return self.objective(model, x, key, state.step)
 
         moving, optimiser, metrics = _descend(loss, state.rival, state.optimiser, self.optimiser)
-        n = state.step.astype(jnp.float32)
-        decay = jnp.minimum(self.decay, (1 + n) / (10 + n))
-
-        def average(old: Any, new: Any) -> Any:
-            return old + (1 - decay).astype(new.dtype) * (new - old)
-
-        old, static = eqx.partition(state.model, eqx.is_inexact_array)
-        model = eqx.combine(jax.tree.map(average, old, eqx.filter(moving, eqx.is_inexact_array)),
-                            static)  # fmt: skip
+        model = averaged(state.model, moving, state.step, self.decay)
         return State(model, optimiser, state.step + 1, rival=moving), metrics
 
     def evaluate(self, state: State, x: Batch, key: Key) -> Metrics:
         """The average's objective at the end of its schedule."""
         loss, metrics = self.objective(state.model, x, key, jnp.asarray(FINAL_STEP))
         return {"loss": loss, **metrics}
+
+
+def averaged(old: Any, new: Any, step: Int[Array, ""], decay: float) -> Any:
+    r"""$\bar\theta \leftarrow d\,\bar\theta + (1 - d)\,\theta$ with $d = \min(\text{decay}, (1 + n)
+    / (10 + n))$ at step $n$."""
+    n = step.astype(jnp.float32)
+    share = 1 - jnp.minimum(decay, (1 + n) / (10 + n))
+    moving, static = eqx.partition(old, eqx.is_inexact_array)
+    towards = eqx.filter(new, eqx.is_inexact_array)
+    mixed = jax.tree.map(lambda a, b: a + share.astype(b.dtype) * (b - a), moving, towards)
+    return eqx.combine(mixed, static)

@@ -57,6 +57,10 @@ class RunFolder:
         """A few held-out observations, for figures."""
         return self.path / "examples.safetensors"
 
+    def samples_file(self, epoch: int) -> Path:
+        """A picture of what the model generated after an epoch."""
+        return self.path / "samples" / f"epoch-{epoch:05d}.png"
+
     def check_free(self, *, force: bool) -> None:
         """Refuses a file, and without `force` a folder that holds a run."""
         if self.settings_file.exists() and not force:
@@ -77,6 +81,8 @@ class RunFolder:
             self.result_file, self.examples_file,
         ):  # fmt: skip
             file.unlink(missing_ok=True)
+        for picture in self.path.glob("samples/epoch-*.png"):
+            picture.unlink()
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """`result.json`."""

@@ -18,7 +18,8 @@ import numpy as np
 from jaxtyping import Array, Int, Num
 
 from .._keys import split_on_host
-from .._model import Key
+from .._model import AbstractSampler, Key
+from ._health import Monitor
 from ._objectives import Rows
 from ._recipe import Budget, Plan
 from ._steppers import AbstractStepper, State
@@ -72,12 +73,13 @@ class Watch(NamedTuple):
     """What the loop tells the outside: all optional, none changes the result.
 
     `tick(steps done, steps in all, latest metrics)` after each compiled call; `row(metrics)`
-    after each epoch; `save(progress)` when a checkpoint is due; `stop()` says whether to end
-    now.
+    after each epoch; `seen(epoch, observations that the model generated)` after those whose picture
+    is kept; `save(progress)` when a checkpoint is due; `stop()` says whether to end now.
     """
 
     tick: Callable[[int, int, Row], None] = lambda done, total, metrics: None
     row: Callable[[Row], None] = lambda metrics: None
+    seen: Callable[[int, np.ndarray], None] = lambda epoch, observations: None
     save: Callable[[Progress], None] = lambda progress: None
     stop: Callable[[], bool] = lambda: False
     every: float = 60.0
@@ -99,7 +101,8 @@ class Trainer:
         self.size = _count(train)
         self.batch = min(plan.batch, self.size)
         self.per_epoch = self.size // self.batch
-        self.total = self.per_epoch * plan.epochs
+        self.epochs = max(plan.epochs, -(-plan.least_steps // self.per_epoch))
+        self.total = self.per_epoch * self.epochs
         self.stepper = plan.stepper(Budget(self.size, self.total))
         self.data = _on_device(train)
         count = _count(held_out)
@@ -107,6 +110,9 @@ class Trainer:
         self.held_out = _on_device(jax.tree.map(lambda part: part[some], held_out))
         self.model = model
         self.init_key, order_key, self.step_key, self.judge_key = split_on_host(key, 4)
+        self.monitor = None
+        if plan.looks and isinstance(model, AbstractSampler):
+            self.monitor = Monitor(train, held_out, self.judge_key)
         # the order of the rows is settled on the host, where nothing has to be compiled
         self.order = np.asarray(jax.random.key_data(order_key)).tolist()
         # how many steps the next call takes: found out as it goes, and no matter to the result
@@ -134,7 +140,7 @@ class Trainer:
         loss is not finite, `Interrupted` when `watch.stop()` says so.
         """
         rows, saved = list(rows), time.monotonic()
-        while progress.epoch < self.plan.epochs and not self._patience_is_over(progress):
+        while progress.epoch < self.epochs and not self._patience_is_over(progress):
             for now in self._epoch(progress, watch):
                 progress = now
                 if watch.stop():
@@ -144,6 +150,7 @@ class Trainer:
                     watch.save(progress)
                     saved = time.monotonic()
             progress, row = self._judge(progress)
+            row |= self._look(progress, watch)
             rows.append(row)
             watch.row(row)
         watch.save(progress)
@@ -200,6 +207,28 @@ class Trainer:
             progress = replace(progress, best=best, best_loss=loss, best_epoch=epoch)
         return replace(progress, epoch=epoch, taken=0, sums=_zeros(progress.sums)), row
 
+    def _look(self, progress: Progress, watch: Watch) -> Row:
+        """What the monitor sees, in the epochs in which it looks; and a picture in some."""
+        if self.monitor is None:
+            return {}
+        looks = self.monitor.can_tell and self._is_time(progress.epoch, self.plan.looks)
+        shows = self._is_time(progress.epoch, self.plan.pictures)
+        if not looks and not shows:
+            return {}
+        drawn = self.monitor.draw(progress.state.model)
+        if shows:
+            watch.seen(progress.epoch, drawn)
+        if not looks:
+            return {}
+        look = self.monitor.look(progress.state.model, drawn)
+        return {f"look_{name}": value for name, value in look._asdict().items()}
+
+    def _is_time(self, epoch: int, times: int) -> bool:
+        """Whether `epoch` is one of so many, evenly over all, the last among them."""
+        if not times:
+            return False
+        return epoch * times // self.epochs > (epoch - 1) * times // self.epochs
+
     def _patience_is_over(self, progress: Progress) -> bool:
         waited = progress.epoch - progress.best_epoch
         return self.plan.patience is not None and waited >= self.plan.patience
@@ -212,10 +241,10 @@ class Trainer:
         epoch, best = progress.epoch, progress.best_epoch
         if self.plan.patience is None:
             return f"all {epoch} epochs were run; the last model is kept"
-        if epoch < self.plan.epochs:
+        if epoch < self.epochs:
             return (
                 f"the held-out loss has not fallen since epoch {best}, so training stopped after "
-                f"{epoch} of at most {self.plan.epochs} epochs; the model of epoch {best} is kept"
+                f"{epoch} of at most {self.epochs} epochs; the model of epoch {best} is kept"
             )
         return f"all {epoch} epochs were run; the model of epoch {best}, the best, is kept"
 

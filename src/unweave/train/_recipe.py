@@ -32,7 +32,9 @@ class Plan:
     `rows` takes from a dataset what the objective is given: the observations, or a tree that
     holds their labels or conditions too. With `patience` the model of the epoch with the lowest
     held-out loss is kept, and training stops when that many epochs have passed without a lower
-    one; without, the last is kept.
+    one; without, the last is kept. There are at least `least_steps` steps, by more epochs where
+    the data are few. Observations that the model generates are looked at `looks` times, evenly
+    over the epochs (see `Monitor`), and a picture of some is kept as many times as `pictures`.
     """
 
     stepper: Callable[[Budget], AbstractStepper]
@@ -40,6 +42,9 @@ class Plan:
     batch: int = 64
     patience: int | None = None
     rows: Callable[[Dataset], Rows] = observations
+    least_steps: int = 0
+    looks: int = 20
+    pictures: int = 0
 
     def __post_init__(self):
         for name in ("epochs", "batch"):

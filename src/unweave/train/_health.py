@@ -1,0 +1,261 @@
+r"""How a generative training is going, by what the model generates, and in words.
+
+After some epochs the monitor draws observations and compares them with those the model is trained
+on and with held-out ones. No loss of an adversarial game, and no bound either, says when a model
+begins to give training observations back or to leave some kinds out; these numbers do.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from .._many import many
+from .._model import AbstractDecoder, AbstractSampler, Condition, Key
+from ._objectives import Conditioned, Rows
+from ._supervised import Answered
+
+# how many are drawn, and of how many training observations the nearest is looked for
+_DRAWN, _SEEN = 256, 4096
+# the neighbour whose distance is the radius of a held-out observation's ball (Naeem et al. 2020)
+_NEIGHBOUR = 5
+# a held-out part of fewer observations tells nothing
+_FEWEST = 20
+# standard normal steps to either side by which a latent is turned to see what it does
+_TURN = 1.5
+
+
+class Look(NamedTuple):
+    r"""What was seen of a model after an epoch.
+
+    `spread`: the generated observations' total variance over that of training. `coverage`: the
+    share of held-out observations with a generated one in the ball that reaches to their fifth
+    held-out neighbour (Naeem et al. 2020, equation 4), over what as many training observations
+    reach. `copied`: with $p$ the share of generated observations whose nearest observation is one
+    of training and not a held-out one, and $p_0$ training's share of both together, $(p - p_0) / (1
+    - p_0)$; 0 for a model that knows neither, 1 for one that gives training back. `nearness`: the
+    median distance to the nearest training observation, over that from one of these to the next.
+    `unused`: the share of latents that change nothing, NaN for a model without.
+    """
+
+    spread: float
+    coverage: float
+    copied: float
+    nearness: float
+    unused: float
+
+
+class Monitor:
+    """Training and held-out observations that a model's own are compared with."""
+
+    def __init__(self, train: Rows, held_out: Rows, key: Key):
+        self.key = key
+        seen, held = observations_of(train), observations_of(held_out)
+        some = np.linspace(0, len(seen) - 1, min(len(seen), _SEEN)).round().astype(int)
+        flat = _flat(seen[some])
+        self.offset = np.nanmean(flat, axis=0)
+        # one measure for all entries, so that distances are those of the user's own units
+        self.unit = float(np.sqrt(np.nanmean((flat - self.offset) ** 2))) or 1.0
+        self.seen, self.held = self._standard(flat), self._standard(_flat(held))
+        self.conditions = _conditions_of(train, _DRAWN)
+
+    @property
+    def can_tell(self) -> bool:
+        """Whether there are enough observations to compare with."""
+        return min(len(self.seen), len(self.held)) >= _FEWEST
+
+    def draw(self, model: AbstractSampler, n: int = _DRAWN) -> np.ndarray:
+        """Observations of the model, by the same chance each time."""
+        keys = jax.random.split(self.key, n)
+        kind = str(jax.random.key_impl(keys))
+        rows = jax.tree.map(lambda part: np.resize(part, (n, *part.shape[1:])), self.conditions)
+        return many(eqx.Partial(_drawn, model, kind), np.asarray(jax.random.key_data(keys)), rows)
+
+    def look(self, model: AbstractSampler, drawn: np.ndarray) -> Look:
+        """What `drawn` observations of the model, and turning its latents, say of it."""
+        x = self._standard(_flat(drawn))
+        # finite whatever happens: a model that has lost its mind is for the loop to report
+        x = np.nan_to_num(x, nan=0.0, posinf=1e6, neginf=-1e6)
+        near_seen, near_held = _nearest(x, self.seen), _nearest(x, self.held)
+        share = float((near_seen < near_held).mean() + 0.5 * (near_seen == near_held).mean())
+        fair = len(self.seen) / (len(self.seen) + len(self.held))
+        among = _nearest(self.seen, self.seen, own=True)
+        return Look(
+            spread=float(x.var(axis=0).sum() / max(self.seen.var(axis=0).sum(), 1e-12)),
+            coverage=self._coverage(x),
+            copied=(share - fair) / (1 - fair),
+            nearness=float(np.median(near_seen) / max(np.median(among), 1e-12)),
+            unused=_unused(model, self.unit),
+        )
+
+    def _coverage(self, x: np.ndarray) -> float:
+        among = _distances(self.held, self.held)
+        np.fill_diagonal(among, np.inf)
+        k = min(_NEIGHBOUR, len(self.held) - 1)
+        radius = np.partition(among, k - 1, axis=1)[:, k - 1]
+        n = min(len(x), len(self.seen))
+        some = np.linspace(0, len(self.seen) - 1, n).round().astype(int)
+        reached = [
+            (_distances(self.held, points).min(1) <= radius).mean()
+            for points in (x[:n], self.seen[some])
+        ]
+        return float(reached[0] / max(reached[1], 1e-12))
+
+    def _standard(self, flat: np.ndarray) -> np.ndarray:
+        # what was not observed stands at the mean on both sides
+        scaled = (flat - self.offset) / self.unit
+        return np.nan_to_num(scaled).astype(np.float32)
+
+
+def observations_of(rows: Rows) -> np.ndarray:
+    """The observations among the rows that a plan trains on."""
+    return np.asarray(rows.x if isinstance(rows, Answered | Conditioned) else rows)
+
+
+def _conditions_of(rows: Rows, n: int) -> Condition:
+    told = None
+    if isinstance(rows, Answered | Conditioned):
+        told = rows.answer if isinstance(rows, Answered) else rows.condition
+    return jax.tree.map(lambda part: np.asarray(part)[:n], told)
+
+
+def _drawn(model: AbstractSampler, kind: str, data: Array, condition: Condition) -> Array:
+    return model.sample(jax.random.wrap_key_data(data, impl=kind), condition)
+
+
+def _unused(model: AbstractSampler, unit: float) -> float:
+    """The share of latents that, turned, move no entry by a hundredth of the data's deviation."""
+    if not isinstance(model, AbstractDecoder):
+        return float("nan")
+    return float((np.asarray(_effects(model)) < 0.01 * unit).mean())
+
+
+@eqx.filter_jit
+def _effects(model: AbstractDecoder) -> Float[Array, " latent"]:
+    """By how much each latent moves the entry that it moves most."""
+    size = model.latents.size
+    turned = _TURN * jnp.eye(size)
+
+    def change(step: Array) -> Array:
+        high, low = (model.decode(model.latents.from_normal(s * step)) for s in (1.0, -1.0))
+        return jnp.abs(high.astype(jnp.float32) - low.astype(jnp.float32)).max()
+
+    return jax.lax.map(change, turned, batch_size=64)
+
+
+def _flat(x: np.ndarray) -> np.ndarray:
+    return np.asarray(x, np.float32).reshape(len(x), -1)
+
+
+def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    squared = (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T
+    return np.sqrt(np.maximum(squared, 0))
+
+
+def _nearest(a: np.ndarray, b: np.ndarray, *, own: bool = False) -> np.ndarray:
+    """The distance of each of `a` to the nearest of `b`; `own` if both are the same points."""
+    parts = []
+    for first in range(0, len(a), 512):
+        block = _distances(a[first : first + 512], b)
+        if own:
+            rows = np.arange(len(block))
+            block[rows, first + rows] = np.inf
+        parts.append(block.min(1))
+    return np.concatenate(parts)
+
+
+#: What a look must show for each alarm, in the row's own names.
+_ALARMS = ("collapsed", "leaving out", "memorising", "critic saturated")
+# in so many looks one after the other: one alone may be chance
+_LOOKS = 2
+# looks at the very beginning are of a model that has not begun yet
+_FIRST_SHARE = 0.1
+
+
+def alarms(rows: Sequence[Mapping[str, Any]], epochs: int) -> dict[str, int]:
+    """What is wrong at the last look, and since which epoch it has been."""
+    looked = [row for row in rows if "look_spread" in row]
+    looked = [row for row in looked if row["epoch"] > _FIRST_SHARE * epochs or row is looked[-1]]
+    found = {}
+    for name in _ALARMS:
+        wrong = [_is_wrong(name, row) for row in looked]
+        run = 0
+        while run < len(wrong) and wrong[-1 - run]:
+            run += 1
+        if run >= _LOOKS:
+            found[name] = int(looked[-run]["epoch"])
+    # a collapsed model leaves nearly all out: one alarm for one thing
+    if "collapsed" in found:
+        found.pop("leaving out", None)
+    return found
+
+
+def _is_wrong(name: str, row: Mapping[str, Any]) -> bool:
+    if name == "collapsed":
+        return row["look_spread"] < 0.1
+    if name == "leaving out":
+        return row["look_coverage"] < 0.4
+    if name == "memorising":
+        return row["look_copied"] > 0.5 and row["look_nearness"] < 0.5
+    return row.get("held_out_critic_wins", 0.5) > 0.98
+
+
+def health_words(rows: Sequence[Mapping[str, Any]], epochs: int) -> list[str]:
+    """What the looks of a training of so many epochs say, in sentences; empty where there were
+    none."""
+    looked = [row for row in rows if "look_spread" in row]
+    if not looked:
+        return []
+    last, found = looked[-1], alarms(rows, epochs)
+    words = [_ALARM_WORDS[name](last, since) for name, since in found.items()]
+    if not words:
+        words.append(
+            f"No alarm: generated observations have {last['look_spread']:.2f} of the data's "
+            f"variance and reach {min(last['look_coverage'], 1):.0%} of what training observations "
+            "reach of held-out ones, and none is a copy as far as can be told."
+            if last["look_copied"] < 0.5
+            else f"No alarm, but {last['look_copied']:.0%} of what is generated lies nearer to a "
+            "training observation than chance would have it."
+        )
+    if last["look_unused"] > 0:
+        words.append(f"{last['look_unused']:.0%} of the latents change nothing.")
+    if any("held_out_energy_distance" in row for row in rows):
+        best = min(
+            (row for row in rows if "held_out_energy_distance" in row),
+            key=lambda row: row["held_out_energy_distance"],
+        )
+        words.append(
+            "The losses of the two players do not say when to stop, for each is measured by the "
+            "other; the distance to held-out data does: it was least in epoch "
+            f"{best['epoch']} ({best['held_out_energy_distance']:.3g}, where 0 is the same "
+            "distribution)."
+        )
+    return words
+
+
+_ALARM_WORDS = {
+    "collapsed": lambda row, since: (
+        f"Collapsed since epoch {since}: what is generated has {row['look_spread']:.1%} of the "
+        "data's variance. Lower the learning rates, or use a relativistic loss with R1 and R2."
+    ),
+    "leaving out": lambda row, since: (
+        f"Leaving kinds out since epoch {since}: what is generated reaches "
+        f"{row['look_coverage']:.0%} of what as many training observations reach of held-out ones. "
+        "Train longer, or use a relativistic loss with R1 and R2."
+    ),
+    "memorising": lambda row, since: (
+        f"Memorising since epoch {since}: {row['look_copied']:.0%} of what is generated lies "
+        "nearer to a training observation than chance would have it, at "
+        f"{row['look_nearness']:.2f} of the distance between two of these. Stop earlier, take a "
+        "smaller net, or get more data."
+    ),
+    "critic saturated": lambda row, since: (
+        f"The critic is saturated since epoch {since}: it tells held-out observations from "
+        f"generated ones in {row['held_out_critic_wins']:.1%} of pairs, so that its slope teaches "
+        "the generator little. Raise its penalty, or lower its learning rate."
+    ),
+}
