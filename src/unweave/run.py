@@ -283,8 +283,9 @@ def _train(
         if folder is not None:
             from .plots import samples, save  # not before there is something to draw
 
-            schema = schema_for(data.train)
-            save(samples(restore(observations, schema), schema), folder.samples_file(epoch))
+            schema, file = schema_for(data.train), folder.samples_file(epoch)
+            file.parent.mkdir(exist_ok=True)
+            save(samples(restore(observations, schema), schema), file)
 
     def save(progress: Progress) -> None:
         if folder is not None:

@@ -34,12 +34,16 @@ class Look(NamedTuple):
 
     `spread`: the generated observations' total variance over that of training. `coverage`: the
     share of held-out observations with a generated one in the ball that reaches to their fifth
-    held-out neighbour (Naeem et al. 2020, equation 4), over what as many training observations
-    reach. `copied`: with $p$ the share of generated observations whose nearest observation is one
-    of training and not a held-out one, and $p_0$ training's share of both together, $(p - p_0) / (1
-    - p_0)$; 0 for a model that knows neither, 1 for one that gives training back. `nearness`: the
-    median distance to the nearest training observation, over that from one of these to the next.
-    `unused`: the share of latents that change nothing, NaN for a model without.
+    held-out neighbour (Naeem et al. 2020, equation 4), over the share that as many training
+    observations reach. `copied`: with $p$ the share of generated observations whose nearest
+    observation is one of training and not a held-out one, and $p_0$ training's share of both
+    together, $(p - p_0) / (1 - p_0)$; 0 for a model that knows neither, 1 for one that gives
+    training back. `nearness`: the median distance to the nearest training observation, over that
+    from one of these to the next. `unused`: the share of latents that change nothing, NaN for a
+    model without. `distance`: the energy distance of generated to held-out observations, in units
+    of the training data's deviation, and `floor` that of training ones. `alike`: the share of
+    held-out observations that training reaches; where it is under a half, as for other patients,
+    `coverage` is that of one half of training instead, beside what the other half reaches.
     """
 
     spread: float
@@ -47,6 +51,9 @@ class Look(NamedTuple):
     copied: float
     nearness: float
     unused: float
+    distance: float
+    floor: float
+    alike: float
 
 
 class Monitor:
@@ -62,6 +69,8 @@ class Monitor:
         self.unit = float(np.sqrt(np.nanmean((flat - self.offset) ** 2))) or 1.0
         self.seen, self.held = self._standard(flat), self._standard(_flat(held))
         self.conditions = _conditions_of(train, _DRAWN)
+        if self.can_tell:
+            self._know_the_data()
 
     @property
     def can_tell(self) -> bool:
@@ -83,27 +92,30 @@ class Monitor:
         near_seen, near_held = _nearest(x, self.seen), _nearest(x, self.held)
         share = float((near_seen < near_held).mean() + 0.5 * (near_seen == near_held).mean())
         fair = len(self.seen) / (len(self.seen) + len(self.held))
-        among = _nearest(self.seen, self.seen, own=True)
         return Look(
             spread=float(x.var(axis=0).sum() / max(self.seen.var(axis=0).sum(), 1e-12)),
-            coverage=self._coverage(x),
+            coverage=_reached(self.targets, self.radius, x[: self.count]) / max(self.fair, 1e-12),
             copied=(share - fair) / (1 - fair),
-            nearness=float(np.median(near_seen) / max(np.median(among), 1e-12)),
+            nearness=float(np.median(near_seen) / max(self.among, 1e-12)),
             unused=_unused(model, self.unit),
+            distance=_energy_distance(x, self.held),
+            floor=self.floor,
+            alike=self.alike,
         )
 
-    def _coverage(self, x: np.ndarray) -> float:
-        among = _distances(self.held, self.held)
-        np.fill_diagonal(among, np.inf)
-        k = min(_NEIGHBOUR, len(self.held) - 1)
-        radius = np.partition(among, k - 1, axis=1)[:, k - 1]
-        n = min(len(x), len(self.seen))
-        some = np.linspace(0, len(self.seen) - 1, n).round().astype(int)
-        reached = [
-            (_distances(self.held, points).min(1) <= radius).mean()
-            for points in (x[:n], self.seen[some])
-        ]
-        return float(reached[0] / max(reached[1], 1e-12))
+    def _know_the_data(self) -> None:
+        """What the data say of themselves, once."""
+        self.among = float(np.median(_nearest(self.seen, self.seen, own=True)))
+        self.count = min(_DRAWN, len(self.seen))
+        some = _spread_out(self.seen, self.count)
+        self.floor = _energy_distance(some, self.held)
+        self.targets, self.radius = self.held, _radius(self.held)
+        self.fair = self.alike = _reached(self.held, self.radius, some)
+        if self.alike < 0.5:
+            first, second = self.seen[::2], self.seen[1::2]
+            self.targets = _spread_out(first, _SEEN // 8)
+            self.radius, self.count = _radius(self.targets), min(_DRAWN, len(second))
+            self.fair = _reached(self.targets, self.radius, _spread_out(second, self.count))
 
     def _standard(self, flat: np.ndarray) -> np.ndarray:
         # what was not observed stands at the mean on both sides
@@ -149,6 +161,35 @@ def _effects(model: AbstractDecoder) -> Float[Array, " latent"]:
 
 def _flat(x: np.ndarray) -> np.ndarray:
     return np.asarray(x, np.float32).reshape(len(x), -1)
+
+
+def _spread_out(x: np.ndarray, n: int) -> np.ndarray:
+    return x[np.linspace(0, len(x) - 1, min(n, len(x))).round().astype(int)]
+
+
+def _radius(points: np.ndarray) -> np.ndarray:
+    """How far it is from each to its fifth neighbour among them."""
+    among = _distances(points, points)
+    np.fill_diagonal(among, np.inf)
+    k = min(_NEIGHBOUR, len(points) - 1)
+    return np.partition(among, k - 1, axis=1)[:, k - 1]
+
+
+def _reached(targets: np.ndarray, radius: np.ndarray, points: np.ndarray) -> float:
+    """The share of targets with a point in their ball."""
+    return float((_distances(targets, points).min(1) <= radius).mean())
+
+
+def _energy_distance(a: np.ndarray, b: np.ndarray) -> float:
+    """As `energy_distance`, of at most so many of each, on the host."""
+    a, b = _spread_out(a, 2 * _DRAWN), _spread_out(b, 2 * _DRAWN)
+
+    def within(u: np.ndarray) -> float:
+        inner = _distances(u, u)
+        np.fill_diagonal(inner, 0)
+        return float(inner.sum() / (len(u) * (len(u) - 1)))
+
+    return float(2 * _distances(a, b).mean()) - within(a) - within(b)
 
 
 def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -214,26 +255,35 @@ def health_words(rows: Sequence[Mapping[str, Any]], epochs: int) -> list[str]:
     words = [_ALARM_WORDS[name](last, since) for name, since in found.items()]
     if not words:
         words.append(
-            f"No alarm: generated observations have {last['look_spread']:.2f} of the data's "
-            f"variance and reach {min(last['look_coverage'], 1):.0%} of what training observations "
-            "reach of held-out ones, and none is a copy as far as can be told."
-            if last["look_copied"] < 0.5
-            else f"No alarm, but {last['look_copied']:.0%} of what is generated lies nearer to a "
-            "training observation than chance would have it."
+            f"No alarm: what is generated has {last['look_spread']:.2f} of the data's variance and "
+            f"reaches {min(last['look_coverage'], 1):.0%} of what as many training observations "
+            "reach."
+        )
+    if last["look_alike"] < 0.5:
+        words.append(
+            "Held-out observations are not like those of training, which reach "
+            f"{last['look_alike']:.0%} of them, so that copies are told by their distance alone."
+        )
+    elif last["look_copied"] > 0.5 and "memorising" not in found:
+        words.append(
+            f"{last['look_copied']:.0%} of what is generated lies nearer to a training observation "
+            "than chance would have it, but no nearer than these are to each other."
         )
     if last["look_unused"] > 0:
         words.append(f"{last['look_unused']:.0%} of the latents change nothing.")
-    if any("held_out_energy_distance" in row for row in rows):
-        best = min(
-            (row for row in rows if "held_out_energy_distance" in row),
-            key=lambda row: row["held_out_energy_distance"],
-        )
-        words.append(
+    best = min(looked, key=lambda row: row["look_distance"])
+    of_game = any("held_out_critic_wins" in row for row in rows)
+    words.append(
+        (
             "The losses of the two players do not say when to stop, for each is measured by the "
-            "other; the distance to held-out data does: it was least in epoch "
-            f"{best['epoch']} ({best['held_out_energy_distance']:.3g}, where 0 is the same "
-            "distribution)."
+            "other; the distance to held-out data does: it "
+            if of_game
+            else "The energy distance to held-out data "
         )
+        + f"was least in epoch {best['epoch']}, {best['look_distance']:.3g}, and is "
+        f"{last['look_distance']:.3g} in the last that was looked at; training observations are at "
+        f"{last['look_floor']:.3g}."
+    )
     return words
 
 
