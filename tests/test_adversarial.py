@@ -547,3 +547,55 @@ def test_a_few_steps_bring_a_generator_nearer_to_the_data():
     told = [run.model.decode(jnp.zeros(2), jnp.asarray(label)) for label in (0, 1, -1)]
     np.testing.assert_allclose(told[2], run.model.decode(jnp.zeros(2)), rtol=1e-5)
     assert not jnp.array_equal(told[0], told[1])
+
+
+# The command line.
+
+
+@pytest.mark.slow
+def test_a_generator_that_was_told_can_be_asked(unweave, capsys, own_folder):
+    fitted = unweave("fit", "cgan", "digits", "--epochs", "1", "--least-steps", "20", "--widths",
+                     "16", "--out", "run", "--quiet")  # fmt: skip
+    assert "report: " in fitted
+    assert "9.npy" in unweave("sample", "run", "--given", "9", "-n", "3", "-o", "9.npy")
+    assert np.load("9.npy").shape == (3, 8, 8, 1)
+    with pytest.raises(ValueError, match="no class that this model was told"):
+        given_labels_of("run").read("ten")
+
+
+def given_labels_of(folder):
+    from unweave.run import load_run
+
+    return load_run(folder).model.given
+
+
+def test_what_is_told_is_read_from_words():
+    labels = given_labels(with_labels(small_beats()).train)
+    assert int(labels.read("b")) == 1
+    with pytest.raises(ValueError, match="there are a, b"):
+        labels.read("c")
+    factors = given_factors(small_beats().train)
+    words = ",".join(["1"] * (len(factors.names) - 1) + [""])
+    assert np.isnan(np.asarray(factors.read(words))[-1])
+    np.testing.assert_array_equal(factors.code(factors.read(words))[len(factors.names) :][-1:], [0])
+    with pytest.raises(ValueError, match="are 2 numbers"):
+        factors.read("1,2")
+    with pytest.raises(ValueError, match="are not numbers"):
+        factors.read(",".join(["x"] * len(factors.names)))
+
+
+def test_two_files_are_two_domains(tmp_path):
+    from unweave.sources import Source, read_source
+
+    for name, n in (("ill", 5), ("well", 7)):
+        np.save(tmp_path / f"{name}.npy", np.ones((n, 6, 1)))
+    paths = tuple(str(tmp_path / f"{name}.npy") for name in ("ill", "well"))
+    data = read_source(Source(paths, by_file=True))
+    assert data.label_names == ("ill", "well")
+    assert data.labels.tolist() == [0] * 5 + [1] * 7
+    assert data.records[0] == "ill row 0"
+    rows = train.unpaired(data)
+    assert rows.a.shape == rows.b.shape == (7, 6, 1)
+    np.save(tmp_path / "odd.npy", np.ones((3, 5, 1)))
+    with pytest.raises(ValueError, match="cut them alike"):
+        read_source(Source((paths[0], str(tmp_path / "odd.npy")), by_file=True))

@@ -3,7 +3,10 @@ that a run can write down and read again."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from . import data
 from .data import Dataset, Signal, Split
@@ -31,7 +34,8 @@ class Source:
     `channel`), `trajectories` (`inputs`), `same_group` (`same_patient`, each entry the names of
     records, joined by commas), `beats` (`before` and `after` in seconds, `samples`), `windows`
     (`length`, `step` in samples, `transform`) and the split (`split` one of `SPLITS`, `test`,
-    `validation`, `gap`).
+    `validation`, `gap`). With `by_file` each path is read on its own, and its name is the label of
+    its observations.
     """
 
     paths: tuple[str, ...]
@@ -54,6 +58,7 @@ class Source:
     by: tuple[str, ...] | None = None
     channel: str | None = None
     inputs: tuple[str, ...] | None = None
+    by_file: bool = False
 
     def __post_init__(self):
         if not self.paths:
@@ -108,6 +113,8 @@ def split_source(source: Source, observations: Dataset, *, seed: int = 0) -> Spl
 
 def read_source(source: Source) -> Dataset:
     """The observations, all of them, before any split."""
+    if source.by_file:
+        return _labelled_by_file(source)
     name = source.paths[0] if len(source.paths) == 1 else ""
     if name in BUILT_IN_ROWS:
         return BUILT_IN_ROWS[name]()
@@ -142,6 +149,32 @@ def read_source(source: Source) -> Dataset:
     if kind == "trajectories":
         return data.trajectories(signals, inputs=source.inputs or ())
     return data.series(signals)
+
+
+def _labelled_by_file(source: Source) -> Dataset:
+    """The observations of each path, the path being their label."""
+    parts = [read_source(replace(source, paths=(p,), by_file=False)) for p in source.paths]
+    first = parts[0]
+    for path, part in zip(source.paths, parts, strict=True):
+        if part.schema.shape != first.schema.shape:
+            raise ValueError(
+                f"{path} has observations of shape {part.schema.shape}, {source.paths[0]} of shape "
+                f"{first.schema.shape}; cut them alike."
+            )
+    rows = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("observations", "records", "groups", "spans")
+    }
+    # a record of one file is not that of another; a patient may be the same
+    rows["records"] = np.concatenate(
+        [
+            [f"{Path(path).stem} {word}" for word in part.records]
+            for path, part in zip(source.paths, parts, strict=True)
+        ]
+    )
+    labels = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    names = tuple(Path(path).stem for path in source.paths)
+    return Dataset(schema=first.schema, labels=labels, label_names=names, notes=first.notes, **rows)
 
 
 def _kind_of(source: Source) -> str:

@@ -153,6 +153,8 @@ def _what_to_fit(
         settings.setdefault("kind", "trajectories")
     if "paths" not in settings:
         settings["paths"] = []
+    if name == "cyclegan" and len(settings["paths"]) == 2:
+        settings.setdefault("by_file", True)
     seed = options.seed if options.seed is not None else int(before.get("seed", 0))
     return given, Source.from_settings(settings), seed
 

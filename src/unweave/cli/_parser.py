@@ -189,12 +189,16 @@ def _run_verb(verbs, name: str, help: str, *, output: str) -> argparse.ArgumentP
     return parser
 
 
+_GIVEN = "what the model is told: the name of a class, or numbers with commas between"
+
+
 def _sample_parser(verbs) -> None:
     parser = _run_verb(verbs, "sample", "draw from a fitted model, in the data's units",
                        output="a table or array (default: RUN/samples.csv)")  # fmt: skip
     parser.add_argument("-n", type=int, default=100, help="how many (100)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--no-noise", action="store_true", help="without observation noise")
+    parser.add_argument("--given", help=_GIVEN)
 
 
 def _traverse_parser(verbs) -> None:
@@ -203,6 +207,7 @@ def _traverse_parser(verbs) -> None:
     parser.add_argument("--steps", type=int, default=7)
     parser.add_argument("--low", type=float, default=-3.0, help="in standard deviations (-3)")
     parser.add_argument("--high", type=float, default=3.0)
+    parser.add_argument("--given", help=_GIVEN)
 
 
 def _interpolate_parser(verbs) -> None:

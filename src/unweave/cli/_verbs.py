@@ -11,6 +11,7 @@ import numpy as np
 from .. import show
 from .._model import require
 from ..data import restore
+from ..networks import AbstractTold
 from ..run import Run, load_run
 from ..sources import Source, read_source, split_source
 from ._analyse import analyse_verb, roots_verb
@@ -97,15 +98,30 @@ def _sample(options: argparse.Namespace) -> Result:
         raise ValueError(f"{options.n} samples were asked for; give -n at least 1.")
     path = _output(options, fitted, "samples.csv")
     key = jax.random.key(options.seed)
+    told = _told(fitted, options.given)
     x = show.draw(
-        fitted.model, options.n, conditions=fitted.conditions, noise=not options.no_noise, key=key
-    )
+        fitted.model, options.n, condition=told,
+        conditions=fitted.conditions if told is None else None, noise=not options.no_noise, key=key,
+    )  # fmt: skip
     x = restore(x, fitted.schema)
     write_observations(path, x, fitted.schema)
     return (
         {"run": str(fitted.folder), "n": options.n, "output": str(path), "seed": options.seed},
         f"{options.n} samples: {path}",
     )
+
+
+def _told(fitted: Run, words: str | None) -> Any:
+    """The condition that --given stands for, None without it."""
+    if words is None:
+        return None
+    model = fitted.model
+    if not isinstance(model, AbstractTold) or model.given is None:
+        raise ValueError(
+            f"the {fitted.result['recipe']} in {fitted.folder} was told nothing of its data; fit "
+            "one that is, such as: unweave fit cgan DATA."
+        )
+    return model.given.read(words)
 
 
 def _traverse(options: argparse.Namespace) -> Result:
@@ -115,7 +131,7 @@ def _traverse(options: argparse.Namespace) -> Result:
     path = _output(options, fitted, "traversal.svg")
     x = show.traverse(
         fitted.model, steps=options.steps, low=options.low, high=options.high,
-        condition=_row(fitted, 0),
+        condition=_row(fitted, 0) if options.given is None else _told(fitted, options.given),
     )  # fmt: skip
     names, kl = fitted.model.latents.names, fitted.result["kl_per_latent"]
     figure = plots.traversal(

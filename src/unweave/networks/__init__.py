@@ -9,6 +9,7 @@ from ._axes import Axes as Axes
 from ._axes import principal_axes as principal_axes
 from ._conv import Conv as Conv
 from ._conv import ConvTranspose as ConvTranspose
+from ._given import AbstractTold as AbstractTold
 from ._given import Given as Given
 from ._given import given_factors as given_factors
 from ._given import given_labels as given_labels

@@ -55,6 +55,35 @@ class Given(eqx.Module):
         nothing = -1 if self.of_classes else jnp.nan
         return jnp.where(away, nothing, condition)
 
+    def read(self, words: str) -> Condition:
+        """The condition that a word, the name of a class, or numbers with commas between stand
+        for; an empty place is a number that is not known."""
+        if self.of_classes:
+            if words not in self.names:
+                raise ValueError(
+                    f"'{words}' is no class that this model was told; there are "
+                    f"{', '.join(self.names)}."
+                )
+            return jnp.asarray(self.names.index(words))
+        parts = [part.strip() for part in words.split(",")]
+        if len(parts) != len(self.names):
+            raise ValueError(
+                f"'{words}' are {len(parts)} numbers, and this model was told {len(self.names)}: "
+                f"{', '.join(self.names)}. Leave a place empty where a number is not known."
+            )
+        try:
+            return jnp.asarray([float(part) if part else jnp.nan for part in parts])
+        except ValueError:
+            raise ValueError(
+                f"'{words}' are not numbers; give one for each of {', '.join(self.names)}."
+            ) from None
+
+
+class AbstractTold(eqx.Module):
+    """A model that may be told something of an observation: `given`, None where it is not."""
+
+    given: eqx.AbstractVar[Given | None]
+
 
 def given_labels(data: Dataset) -> Given:
     """Models are told the class; raises `ValueError` where the data have fewer than two."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import equinox as eqx
 import jax
@@ -149,6 +149,7 @@ def play(
     both: bool = False,
     weight: float = 1.0,
     judge: train.Objective | None = None,
+    average_critic: bool = False,
 ) -> Callable[[Budget], MinMax]:
     """The stepper of a game: Adam for both, without momentum, fading to nothing."""
 
@@ -175,6 +176,7 @@ def play(
             critic_optimiser=adam(critic_learning_rate or learning_rate),
             critic_steps=critic_steps,
             decay=decay,
+            average_critic=average_critic,
             **confine,
         )
 
@@ -184,7 +186,7 @@ def play(
 def clipped(critic: eqx.Module, most: float) -> eqx.Module:
     """A critic with every weight within `most` of zero (Arjovsky et al. 2017, algorithm 1)."""
 
-    def clip(leaf: jax.Array) -> jax.Array:
+    def clip(leaf: Any) -> Any:
         return jnp.clip(leaf, -most, most) if eqx.is_inexact_array(leaf) else leaf
 
     return jax.tree.map(clip, critic)
@@ -294,7 +296,8 @@ def meg(
         return start_energy_gan(data, latents, widths=widths, key=key)
 
     stepper = play(
-        game, learning_rate, None, 1, decay, extras=(train.information_gain(information),)
-    )
+        game, learning_rate, None, 1, decay, extras=(train.information_gain(information),),
+        average_critic=True,
+    )  # fmt: skip
     plan = Plan(stepper, epochs, batch, least_steps=least_steps, pictures=PICTURES)
     return Recipe("meg", options, build, plan)

@@ -24,11 +24,11 @@ class MinMax(AbstractStepper):
     r"""The critic's `critic_steps` descents of `critic_objective`, each on a part of the batch of
     its own, then one of the generator's, all of the model but its critic, of `objective`.
 
-    The model that is kept has the present critic and the exponential moving average of the rest,
-    $\bar\theta \leftarrow d\,\bar\theta + (1 - d)\,\theta$ with $d = \min(\text{decay}, (1 + n) /
-    (10 + n))$ at step $n$; what moves is the state's `rival`. `confine` is done to the critic after
-    each of its steps (clipped weights, spectral norms). `judge` is the loss on held-out data: those
-    of the game do not tell how good a generator is.
+    The model that is kept has the present critic, or with `average_critic` its average, and the
+    exponential moving average of the rest, $\bar\theta \leftarrow d\,\bar\theta + (1 - d)\,\theta$,
+    $d = \min(\text{decay}, (1 + n) / (10 + n))$ at step $n$; what moves is the state's `rival`.
+    `confine` is done to the critic after each of its steps (clipped weights, spectral norms).
+    `judge` is the loss on held-out data: those of the game do not tell how good a generator is.
     """
 
     objective: Objective = eqx.field(static=True)
@@ -39,6 +39,7 @@ class MinMax(AbstractStepper):
     critic_steps: int = eqx.field(static=True, default=1)
     decay: float = eqx.field(static=True, default=0.999)
     confine: Callable[[Any], Any] = eqx.field(static=True, default=_as_it_is)
+    average_critic: bool = eqx.field(static=True, default=False)
 
     def init(self, model: eqx.Module, *, key: Key) -> State:
         """Both players' starts; the average begins at the model."""
@@ -76,7 +77,8 @@ class MinMax(AbstractStepper):
         own, optimiser, metrics = _move(loss, own, others, state.optimiser, self.optimiser)
         moving = eqx.combine(own, others)
         model = averaged(state.model, moving, state.step, self.decay)
-        model = eqx.tree_at(lambda m: m.critic, model, moving.critic)
+        if not self.average_critic:
+            model = eqx.tree_at(lambda m: m.critic, model, moving.critic)
         state = State(model, optimiser, state.step + 1, moving, rivals)
         named = {f"critic_{name}": value for name, value in of_critic.items()}
         return state, {**metrics, **named}

@@ -20,11 +20,11 @@ from ..._model import (
     Scalar,
 )
 from ...data import Scale
-from .._given import Given
+from .._given import AbstractTold, Given
 from .._observe import network_input
 
 
-class GAN(AbstractAdversarial):
+class GAN(AbstractAdversarial, AbstractTold):
     r"""A generator with its critic.
 
     **Arguments:** `latents`; `generator`, from latents, followed by the code of what is told if

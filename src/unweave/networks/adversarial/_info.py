@@ -94,15 +94,15 @@ class InfoGAN(AbstractInformed, AbstractEncoder):
             noise = jax.random.normal(key, noise.shape, noise.dtype)
         parts = [jnp.clip(codes, -0.999, 0.999), noise]
         if self.categories:
-            parts = [(jnp.argmax(logits)[None] + 0.5).astype(codes.dtype), *parts]
+            parts = [jnp.argmax(logits)[None].astype(codes.dtype) + 0.5, *parts]
         return jnp.concatenate(parts)
 
-    def _parts(self, z: Latent) -> tuple[Array, Latent, Latent]:
+    def _parts(self, z: Latent) -> tuple[Array, Array, Array]:
         start = int(bool(self.categories))
         category = jnp.clip(jnp.floor(z[0]), 0, max(self.categories - 1, 0)).astype(jnp.int32)
         return category, z[start : start + self.codes], z[start + self.codes :]
 
-    def _read(self, x: Observation) -> tuple[Array, Latent]:
+    def _read(self, x: Observation) -> tuple[Array, Array]:
         out = self.reader(x)
         return out[: self.categories], out[self.categories :]
 
