@@ -254,6 +254,7 @@ from .card import write_card as write_card
 # the rooms themselves, for all that is not needed every day
 from . import card as card
 from . import data as data
+from . import edit as edit
 from . import equations as equations
 from . import evaluate as evaluate
 from . import networks as networks
