@@ -192,7 +192,9 @@ def test_the_table_holds_every_recipe():
     deep = {"resnet", "revnet", "polynet", "fractalnet", "lm-resnet", "rk-net", "ode-net", "dgcnn"}
     # recurrent networks and latent ODEs: tests/test_series.py
     series = {"gru", "lstm", "ode-rnn", "neural-cde", "latent-ode"}
-    others = set(OF_COURSES) | flows | deep | series
+    # so have denoising models: tests/test_denoising.py
+    denoising = {"diffusion", "ncsn"}
+    others = set(OF_COURSES) | flows | denoising | deep | series
     assert {name.split(",")[0] for name in ALL_RECIPES} == set(RECIPES) - others
     for name, make in ALL_RECIPES.items():
         assert make().name == name.split(",")[0]

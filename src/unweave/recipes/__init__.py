@@ -9,6 +9,8 @@ from ..hybrid._recipes import hybrid as hybrid
 from ..hybrid._recipes import neural_ode as neural_ode
 from ..hybrid._recipes import rnn_solver as rnn_solver
 from ..train import Recipe
+from ._denoising import diffusion as diffusion
+from ._denoising import ncsn as ncsn
 from ._depth import fractalnet as fractalnet
 from ._depth import lm_resnet as lm_resnet
 from ._depth import neural_ode_net as neural_ode_net
@@ -51,6 +53,8 @@ RECIPES: Mapping[str, Callable[..., Recipe]] = {
     "flow": flow,
     "ffjord": ffjord,
     "coupling-flow": coupling_flow,
+    "diffusion": diffusion,
+    "ncsn": ncsn,
     "gru": gru,
     "lstm": lstm,
     "ode-rnn": ode_rnn,

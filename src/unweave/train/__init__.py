@@ -1,6 +1,11 @@
 """Training: recipes, objectives, steppers, and the one loop."""
 
 from ._average import Averaged as Averaged
+from ._denoising import annealed_score_matching as annealed_score_matching
+from ._denoising import denoising as denoising
+from ._denoising import denoising_score_matching as denoising_score_matching
+from ._denoising import edm as edm
+from ._denoising import noise_prediction as noise_prediction
 from ._flow_objectives import assign as assign
 from ._flow_objectives import flow_matching as flow_matching
 from ._flow_objectives import likelihood as likelihood
@@ -38,6 +43,9 @@ from ._recipe import Say as Say
 from ._recipe import Solved as Solved
 from ._recipe import observations as observations
 from ._signals import stop_on_signals as stop_on_signals
+from ._smoothed import denoising_density as denoising_density
+from ._smoothed import density_and_generator as density_and_generator
+from ._smoothed import generated_density as generated_density
 from ._steppers import AbstractStepper as AbstractStepper
 from ._steppers import Adversarial as Adversarial
 from ._steppers import Descend as Descend
@@ -46,4 +54,6 @@ from ._successive import SuccessiveApproximations as SuccessiveApproximations
 from ._supervised import Answered as Answered
 from ._supervised import labelled as labelled
 from ._supervised import supervised as supervised
+from ._supervised import told_factors as told_factors
+from ._supervised import told_labels as told_labels
 from ._supervised import with_factors as with_factors
