@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import scipy.integrate
 import scipy.spatial
@@ -16,7 +17,7 @@ import unweave as uw
 from unweave import train
 from unweave._check import check_model
 from unweave._latents import Latents
-from unweave._model import AbstractDenoiser
+from unweave._model import AbstractDenoiser, AbstractSmoothed
 from unweave._noising import VE, VP, drift, noise_within, score
 from unweave._save import load_model, save_model
 from unweave._schema import Schema
@@ -30,10 +31,11 @@ from unweave.networks import (
     ancestral,
     annealed_langevin,
     given_labels,
+    start_denoising_density,
     start_diffusion,
 )
 from unweave.networks.flows._gaps import fit_reference
-from unweave.train import Conditioned, Trainer, Watch
+from unweave.train import Averaged, Conditioned, Plan, Trainer, Watch, divergence
 
 KEY = jax.random.key(0)
 STEP = jnp.asarray(0)
@@ -549,3 +551,112 @@ def test_every_net_conforms(data):
     x = jnp.asarray(data.observations[0], jnp.float32)
     report = check_model(model.sampling(steps=8), x=x, key=KEY)
     assert report.ok, str(report)
+
+
+# a density learned by denoising
+
+
+class Known(AbstractSmoothed):
+    """A density and a generator that are both known: Gaussians of one number."""
+
+    mean: jax.Array
+    deviation: jax.Array
+    shift: jax.Array
+    stretch: jax.Array
+    latents: Latents = Latents.standard(1)
+    sigma: float = eqx.field(static=True, default=0.5)
+
+    def coordinates(self, x, *, key=None):
+        return x
+
+    def log_smoothed(self, y):
+        variance = self.deviation**2 + self.sigma**2
+        return (-0.5 * (y - self.mean) ** 2 / variance - 0.5 * jnp.log(variance))[0]
+
+    def generate(self, z):
+        return self.stretch * z + self.shift
+
+    def decode(self, z, condition=None, *, key=None):
+        return self.generate(z)
+
+
+def known(mean, deviation, shift=0.0, stretch=1.0):
+    return Known(*(jnp.asarray(number) for number in (mean, deviation, shift, stretch)))
+
+
+def test_the_smoothed_density_denoises_best():
+    """Of the density's own mean and deviation the misfit has no slope, of others it has."""
+    y = 0.7 + 0.8 * jax.random.normal(jax.random.key(1), (100_000, 1))
+    slope = eqx.filter_jit(eqx.filter_grad(lambda m: train.denoising_density()(m, y, KEY, STEP)[0]))
+    best, off = slope(known(0.7, 0.8)), slope(known(0.4, 1.2))
+    np.testing.assert_allclose([best.mean, best.deviation], 0.0, atol=0.01)
+    assert float(off.mean) < -0.05
+    assert float(off.deviation) > 0.05
+
+
+def test_the_divergence_moves_the_generator_as_the_exact_one_does():
+    """The slope of KL(N(b, a² + σ²) || N(m, s² + σ²)) by b and a."""
+    model, own = known(0.7, 0.8, shift=-0.2, stretch=1.5), known(-0.2, 1.5)
+    slope = eqx.filter_jit(eqx.filter_grad(lambda m: divergence(m, own, 200_000, KEY)))(model)
+    target, generated = 0.8**2 + 0.25, 1.5**2 + 0.25
+    assert float(slope.shift) == pytest.approx((-0.2 - 0.7) / target, abs=0.02)
+    assert float(slope.stretch) == pytest.approx(1.5 / target - 1.5 / generated, abs=0.02)
+    # its own densities are held fixed
+    assert float(slope.mean) == float(slope.deviation) == 0.0
+
+
+KERNELS = np.array([-1.5, -0.7, -0.5, 0.3, 1.1, 1.3])
+
+
+def test_what_is_learned_is_the_kernel_density_estimate():
+    schema = Schema("rows", ("entry",), (1,), ("a",), ("",))
+    data = dataset(np.repeat(KERNELS, 1000)[:, None].astype(np.float32), schema)
+    model = start_denoising_density(data, latents=1, sigma=0.4, widths=(32, 32), key=KEY)
+    rate = optax.cosine_decay_schedule(1e-2, 46 * 60)
+    stepper = Averaged(train.denoising_density(), optax.adam(rate))
+    plan = Plan(lambda budget: stepper, epochs=60, batch=128)
+    trainer = Trainer(model, data.observations, data.observations[:64], plan, key=KEY)
+    model = trainer.run(trainer.start(), [], Watch()).model
+    grid = np.linspace(-4, 4, 801)
+    bandwidth = 0.4 * model.scale.spread[0]
+    exact = scipy.stats.norm.pdf(grid[:, None], KERNELS, bandwidth).mean(1)
+    log = jax.vmap(model.log_density)(jnp.asarray(grid[:, None], jnp.float32))
+    found = np.exp(np.asarray(log, np.float64))
+    found /= found.sum() * 0.01
+    # the total variation between the two
+    assert 0.5 * np.abs(found - exact).sum() * 0.01 < 0.02
+    assert np.abs(found - exact).max() < 0.04 * exact.max()
+
+
+def test_a_generator_follows_its_density():
+    """After few steps the Gaussian that it begins as is nearer to the data."""
+    data = points(512)
+    recipe = uw.dde(latents=2, epochs=4, batch=64, widths=(16,))
+    model = recipe.build(data, KEY)
+    start = np.asarray(jax.vmap(model.decode)(jax.random.normal(KEY, (2000, 2))))
+    np.testing.assert_allclose(start.mean(0), data.observations.mean(0), atol=0.1)
+    np.testing.assert_allclose(np.cov(start.T), np.cov(data.observations.T), atol=0.15)
+    trainer = Trainer(model, data.observations, data.observations[:64], recipe.plan, key=KEY)
+    trained = trainer.run(trainer.start(), [], Watch())
+    assert trained.rows[0]["train_divergence"] == 0.0
+    assert trained.rows[-1]["train_divergence"] != 0.0
+    assert trained.rows[-1]["train_misfit"] < 1.0
+    moved_by = jnp.abs(trained.model.generator.net.weights[-1] - model.generator.net.weights[-1])
+    assert float(moved_by.max()) > 1e-4
+
+
+@pytest.mark.slow
+def test_a_denoising_density_conforms_and_survives_its_file(tmp_path):
+    data = series()
+    model = moved(start_denoising_density(data, widths=(16,), key=KEY), 0.02)
+    report = check_model(model, x=jnp.asarray(data.observations[0]), key=KEY)
+    assert report.ok, str(report)
+    save_model(tmp_path / "model.safetensors", model, schema=data.schema)
+    assert eqx.tree_equal(load_model(tmp_path / "model.safetensors").model, model)
+
+
+def test_a_density_needs_noise_to_smooth_it():
+    with pytest.raises(ValueError, match=r"such as 0\.25"):
+        uw.dde(sigma=0.0)
+    with pytest.raises(ValueError, match="positive sigma"):
+        start_denoising_density(points(), sigma=-1.0, key=KEY)

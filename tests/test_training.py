@@ -193,7 +193,7 @@ def test_the_table_holds_every_recipe():
     # recurrent networks and latent ODEs: tests/test_series.py
     series = {"gru", "lstm", "ode-rnn", "neural-cde", "latent-ode"}
     # so have denoising models: tests/test_denoising.py
-    denoising = {"diffusion", "ncsn"}
+    denoising = {"diffusion", "ncsn", "dde"}
     others = set(OF_COURSES) | flows | denoising | deep | series
     assert {name.split(",")[0] for name in ALL_RECIPES} == set(RECIPES) - others
     for name, make in ALL_RECIPES.items():

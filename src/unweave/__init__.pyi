@@ -19,6 +19,7 @@ from ._model import AbstractLayered as AbstractLayered
 from ._model import AbstractLikelihood as AbstractLikelihood
 from ._model import AbstractPosterior as AbstractPosterior
 from ._model import AbstractPredictor as AbstractPredictor
+from ._model import AbstractSmoothed as AbstractSmoothed
 from ._model import AbstractSampler as AbstractSampler
 from ._model import AbstractVelocity as AbstractVelocity
 from ._model import capabilities as capabilities
@@ -154,6 +155,7 @@ from .networks import Autoencoder as Autoencoder
 from .networks import GaussianMixture as GaussianMixture
 from .networks import ContinuousFlow as ContinuousFlow
 from .networks import CDE as CDE
+from .networks import DenoisingDensity as DenoisingDensity
 from .networks import Diffusion as Diffusion
 from .networks import ancestral as ancestral
 from .networks import annealed_langevin as annealed_langevin
@@ -186,6 +188,7 @@ from .recipes import autoencoder as autoencoder
 from .recipes import beta_tcvae as beta_tcvae
 from .recipes import beta_vae as beta_vae
 from .recipes import coupling_flow as coupling_flow
+from .recipes import dde as dde
 from .recipes import diffusion as diffusion
 from .recipes import dip_vae as dip_vae
 from .recipes import factor_vae as factor_vae

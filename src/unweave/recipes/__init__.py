@@ -9,6 +9,7 @@ from ..hybrid._recipes import hybrid as hybrid
 from ..hybrid._recipes import neural_ode as neural_ode
 from ..hybrid._recipes import rnn_solver as rnn_solver
 from ..train import Recipe
+from ._denoising import dde as dde
 from ._denoising import diffusion as diffusion
 from ._denoising import ncsn as ncsn
 from ._depth import fractalnet as fractalnet
@@ -55,6 +56,7 @@ RECIPES: Mapping[str, Callable[..., Recipe]] = {
     "coupling-flow": coupling_flow,
     "diffusion": diffusion,
     "ncsn": ncsn,
+    "dde": dde,
     "gru": gru,
     "lstm": lstm,
     "ode-rnn": ode_rnn,

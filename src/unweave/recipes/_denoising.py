@@ -9,8 +9,16 @@ import optax
 from .. import train
 from .._model import Key
 from ..data import Dataset
-from ..networks import Diffusion, Given, given_factors, given_labels, start_diffusion
-from ..train import Averaged, Budget, Objective, Plan, Recipe, Rows
+from ..networks import (
+    DenoisingDensity,
+    Diffusion,
+    Given,
+    given_factors,
+    given_labels,
+    start_denoising_density,
+    start_diffusion,
+)
+from ..train import Averaged, Budget, Followed, Objective, Plan, Recipe, Rows
 
 # how a model is told of an observation, and the rows that say it
 _TOLD: dict[str, tuple[Callable[[Dataset], Given], Callable[[Dataset], Rows]]] = {
@@ -21,6 +29,8 @@ _TOLD: dict[str, tuple[Callable[[Dataset], Given], Callable[[Dataset], Rows]]] =
 _HIDDEN = 0.1
 # Song and Ermon (2019), section 5: their smallest level, for data of about variance one
 _LEAST_NOISE = 0.01
+# a generator begins after this part of the training, and what follows it learns so much faster
+_BEGIN, _FASTER = 3, 4.0
 
 
 def diffusion(
@@ -67,6 +77,40 @@ def ncsn(
     start = {"widths": widths, "channels": channels}
     start |= {"sigma_min": _LEAST_NOISE, "sigma_max": None}
     return _denoiser("ncsn", options, objective, start, {"steps": steps, "guidance": guidance})
+
+
+def dde(
+    *,
+    latents: int = 10,
+    sigma: float = 0.25,
+    epochs: int = 500,
+    batch: int = 128,
+    learning_rate: float = 5e-4,
+    widths: tuple[int, ...] = (256, 256),
+) -> Recipe:
+    """A density learned by taking away noise of deviation `sigma`, and a generator trained by it
+    (Bigdeli et al. 2020), which begins after a third of the training and is followed by a density
+    of its own. Both are those of the data smoothed by this noise; the density lacks a constant."""
+    options = locals()
+    for name in ("latents", "epochs"):
+        if options[name] < 1:
+            raise ValueError(f"{name} is {options[name]}; give at least 1.")
+    if not sigma > 0:
+        raise ValueError(f"sigma is {sigma}; give the noise that smooths the data, such as 0.25.")
+
+    def build(data: Dataset, key: Key) -> DenoisingDensity:
+        return start_denoising_density(data, latents=latents, sigma=sigma, widths=widths, key=key)
+
+    def stepper(budget: Budget) -> Followed:
+        own, faster = (_falling(k * learning_rate, budget) for k in (1.0, _FASTER))
+        return Followed(budget.steps // _BEGIN, own, faster)
+
+    return Recipe("dde", options, build, Plan(stepper, epochs, batch))
+
+
+def _falling(rate: float, budget: Budget) -> optax.GradientTransformation:
+    """Adam without momentum, since the players move in turn; its rate falls as a cosine."""
+    return optax.adam(optax.cosine_decay_schedule(rate, budget.steps), b1=0.0)
 
 
 def _denoiser(

@@ -207,6 +207,13 @@ _ENTRIES: Mapping[str, str] = {
   booktitle = {Advances in Neural Information Processing Systems},
   year = {2022}
 }""",
+    "bigdeli2020": """@article{bigdeli2020learning,
+  author = {Bigdeli, Siavash A. and Lin, Geng and Portenier, Tiziano and Dunbar, L. Andrea and
+            Zwicker, Matthias},
+  title = {Learning Generative Models using Denoising Density Estimators},
+  journal = {arXiv preprint arXiv:2001.02728},
+  year = {2020}
+}""",
     "song2021": """@inproceedings{song2021score,
   author = {Song, Yang and Sohl-Dickstein, Jascha and Kingma, Diederik P. and Kumar, Abhishek and
             Ermon, Stefano and Poole, Ben},
@@ -334,6 +341,7 @@ _USED: Mapping[str, tuple[str, ...]] = {
     "ffjord": ("grathwohl2019", "finlay2020", "kingma2015"),
     "coupling-flow": ("dinh2017", "kingma2015"),
     "diffusion": ("karras2022", "song2021", "kingma2015"),
+    "dde": ("bigdeli2020", "vincent2011", "kingma2015"),
     "ncsn": ("song2019", "vincent2011", "karras2022", "kingma2015"),
     "gru": ("cho2014", "kingma2015"),
     "lstm": ("hochreiter1997", "kingma2015"),

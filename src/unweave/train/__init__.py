@@ -43,9 +43,9 @@ from ._recipe import Say as Say
 from ._recipe import Solved as Solved
 from ._recipe import observations as observations
 from ._signals import stop_on_signals as stop_on_signals
+from ._smoothed import Followed as Followed
 from ._smoothed import denoising_density as denoising_density
-from ._smoothed import density_and_generator as density_and_generator
-from ._smoothed import generated_density as generated_density
+from ._smoothed import divergence as divergence
 from ._steppers import AbstractStepper as AbstractStepper
 from ._steppers import Adversarial as Adversarial
 from ._steppers import Descend as Descend

@@ -6,11 +6,13 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array
 
 from .._model import AbstractSmoothed, Key
 from ._flow_objectives import _coordinates
-from ._objectives import Batch, Loss, Objective, PairObjective, Step
+from ._objectives import Batch, Loss, Metrics, Objective, Step
+from ._steppers import FINAL_STEP, AbstractStepper, State, _descend, _start, _zero
 
 
 def denoising_density() -> Objective:
@@ -26,42 +28,61 @@ def denoising_density() -> Objective:
     return objective
 
 
-def density_and_generator(begin: int) -> PairObjective:
-    r"""`denoising_density`, and from step `begin` on the divergence of what is generated from the
-    data, both smoothed alike,
-
-    $$\mathrm{KL} = \mathbb{E}\, [\log q_\sigma - \log p_\sigma](G(z) + \sigma e),$$
-
-    by the density of the data and that of what is generated, which the rival knows and which both
-    are held fixed here (algorithm 1). Each lacks a constant, and so does the divergence.
-    """
-    own_objective = denoising_density()
-
-    def objective(model: AbstractSmoothed, rival: Any, x: Batch, key: Key, step: Step):
-        draw_key, noise_key = jax.random.split(jax.random.fold_in(key, 1))
-        misfit, _ = own_objective(model, x, key, step)
-        data, own = _held(model), _held(rival)
-
-        def apart() -> Loss:
-            y = _generated(model, len(x), draw_key)
-            points = y + model.sigma * jax.random.normal(noise_key, y.shape, y.dtype)
-            return jax.vmap(lambda y: own(y) - data.log_smoothed(y))(points).mean()
-
-        divergence = jax.lax.cond(step >= begin, apart, lambda: jnp.zeros_like(misfit))
-        return misfit + divergence, {"misfit": misfit, "divergence": divergence}
-
-    return objective
+def divergence(model: AbstractSmoothed, own: AbstractSmoothed, n: int, key: Key) -> Loss:
+    r"""$\mathrm{KL}(q_\sigma \| p_\sigma) = \mathbb{E}\, [\log q_\sigma - \log p_\sigma](G(z) +
+    \sigma e)$ of what is generated from the data, both smoothed alike, by `n` draws (Bigdeli et al.
+    2020, algorithm 1). $\log p_\sigma$ is the model's and $\log q_\sigma$ that of `own`, both held
+    fixed; each lacks a constant, and so does the divergence."""
+    draw_key, noise_key = jax.random.split(key)
+    y = _generated(model, n, draw_key)
+    points = y + model.sigma * jax.random.normal(noise_key, y.shape, y.dtype)
+    data, own = _held(model), _held(own)
+    return jax.vmap(lambda y: own.log_smoothed(y) - data.log_smoothed(y))(points).mean()
 
 
-def generated_density() -> PairObjective:
-    r"""The rival's part: the same misfit of its own $s$, of what the model generates."""
+class Followed(AbstractStepper):
+    r"""Descent on `denoising_density` of the data, and from step `begin` on of the generator on its
+    `divergence`. What is generated has a density of its own, which follows it by
+    `rival_optimiser`: the state's `rival`, which begins as the model."""
 
-    def objective(rival: Any, model: AbstractSmoothed, x: Batch, key: Key, step: Step):
-        noise_key, draw_key = jax.random.split(key)
-        y = _generated(_held(model), len(x), draw_key)
-        return _misfit(rival, y, model.sigma, noise_key), {}
+    begin: int = eqx.field(static=True)
+    optimiser: optax.GradientTransformation = eqx.field(static=True)
+    rival_optimiser: optax.GradientTransformation = eqx.field(static=True)
 
-    return objective
+    def init(self, model: eqx.Module, *, key: Key) -> State:
+        """Both players' starts."""
+        own, other = _start(self.optimiser, model), _start(self.rival_optimiser, model)
+        return State(model, own, _zero(), model, other)
+
+    def step(self, state: State, x: Batch, key: Key) -> tuple[State, Metrics]:
+        """One step of the model, and one of the density that follows its generator."""
+        data_key, apart_key, own_key, draw_key = jax.random.split(key, 4)
+        begun = state.step >= self.begin
+
+        def loss(model: AbstractSmoothed):
+            misfit, _ = denoising_density()(model, x, data_key, state.step)
+
+            def apart() -> Loss:
+                return divergence(model, state.rival, len(x), apart_key)
+
+            far = jax.lax.cond(begun, apart, lambda: jnp.zeros_like(misfit))
+            return misfit + far, {"misfit": misfit, "divergence": far}
+
+        def rival_loss(rival: AbstractSmoothed):
+            y = _held(_generated(state.model, len(x), draw_key))
+            return _misfit(rival.log_smoothed, y, rival.sigma, own_key), {}
+
+        model, optimiser, metrics = _descend(loss, state.model, state.optimiser, self.optimiser)
+        rival, rival_optimiser, of_rival = _descend(
+            rival_loss, state.rival, state.rival_optimiser, self.rival_optimiser
+        )
+        state = State(model, optimiser, state.step + 1, rival, rival_optimiser)
+        return state, {**metrics, "rival": of_rival["loss"]}
+
+    def evaluate(self, state: State, x: Batch, key: Key) -> Metrics:
+        """How well the density denoises; the divergence, which lacks a constant, does not judge."""
+        loss, _ = denoising_density()(state.model, x, key, jnp.asarray(FINAL_STEP))
+        return {"loss": loss}
 
 
 def _misfit(log_density: Callable[[Array], Array], y: Array, sigma: float, key: Key) -> Loss:
@@ -75,6 +96,6 @@ def _generated(model: AbstractSmoothed, n: int, key: Key) -> Array:
     return jax.vmap(model.generate)(z)
 
 
-def _held(module: Any) -> Any:
-    """The module as a constant."""
-    return jax.tree.map(lambda a: jax.lax.stop_gradient(a) if eqx.is_array(a) else a, module)
+def _held(tree: Any) -> Any:
+    """The arrays as constants."""
+    return jax.tree.map(lambda a: jax.lax.stop_gradient(a) if eqx.is_array(a) else a, tree)

@@ -12,6 +12,8 @@ from typing import ClassVar
 
 import equinox as eqx
 import jax
+import numpy as np
+import scipy.linalg
 
 from ..._keys import split_on_host
 from ..._latents import Latents
@@ -29,7 +31,7 @@ from ...data import Dataset, Scale
 from .._mlp import MLP
 from .._pca import PCA
 from .._real import real
-from .._start import Skip
+from .._start import Skip, single
 from ..flows._gaps import fit_reference, flat_coordinates, log_density_with_gaps
 
 
@@ -119,18 +121,33 @@ def start_denoising_density(
     key: Key,
 ) -> DenoisingDensity:
     """A density and a generator of `widths`, which begin as Gaussians: the density white, the
-    generator that of the data's leading principal axes, at most as many as there are `latents`."""
+    generator that of the data's leading principal axes, as many as there are `latents` if they have
+    so many."""
     scale, size = Scale.standard(data.observations), data.schema.size
     reference = fit_reference(data.observations, scale)
     density_key, generator_key = split_on_host(key, 2)
-    count = min(latents, reference.latents.size)
+    loadings = _loadings(reference)[:, :latents]
+    count = loadings.shape[1]
     net = MLP(count, size, widths, activation=jax.nn.silu, zero_last=True, key=generator_key)
     return DenoisingDensity(
         latents=Latents.standard(count),
         density=LogDensity(size, widths, 1 + sigma**2, key=density_key),
-        generator=Skip(reference.loadings[:, :count], reference.mean, net, (size,)),
+        generator=Skip(single(loadings), reference.mean, net, (size,)),
         scale=scale,
         reference=reference,
         shape=data.schema.shape,
         sigma=sigma,
     )
+
+
+def _loadings(reference: PCA) -> np.ndarray:
+    """The columns that make a Gaussian of the reference's covariance, where it has one axis less
+    than there are numbers; else of its axes alone."""
+    loadings, noise = np.asarray(reference.loadings, np.float64), float(reference.noise_variance)
+    lengths = np.linalg.norm(loadings, axis=0)
+    directions = loadings / np.where(lengths > 0, lengths, 1)
+    columns = directions * np.sqrt(lengths**2 + noise)
+    if loadings.shape[0] - loadings.shape[1] == 1:
+        last = scipy.linalg.null_space(directions.T)[:, :1]
+        columns = np.concatenate([columns, np.sqrt(noise) * last], axis=1)
+    return columns
