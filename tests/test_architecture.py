@@ -16,7 +16,7 @@ FLOORS = {
     "_libraries": 0, "_programs": 0, "_schema": 0, "_transport": 0,
     "_version": 0,
     "_noise": 1, "_model": 1, "_replay": 1, "_tensors": 1,
-    "_describe": 2, "_adapt": 2, "_check": 2, "_many": 2, "data": 2,
+    "_describe": 2, "_noising": 2, "_adapt": 2, "_check": 2, "_many": 2, "data": 2,
     "_marginal": 3, "_save": 3,
     "edit": 4, "equations": 4, "networks": 4, "evaluate": 4, "show": 4, "track": 4, "train": 4,
     "hybrid": 5, "measure": 5, "sources": 5, "plots": 5,

@@ -194,7 +194,9 @@ def test_the_table_holds_every_recipe():
     series = {"gru", "lstm", "ode-rnn", "neural-cde", "latent-ode"}
     # generators with a critic: tests/test_adversarial.py
     games = {"gan", "dcgan", "cgan", "infogan", "aae", "vae-gan", "bigan", "cyclegan", "meg"}
-    others = set(OF_COURSES) | flows | deep | series | games
+    # so have denoising models: tests/test_denoising.py
+    denoising = {"diffusion", "ncsn", "dde"}
+    others = set(OF_COURSES) | flows | denoising | deep | series | games
     assert {name.split(",")[0] for name in ALL_RECIPES} == set(RECIPES) - others
     for name, make in ALL_RECIPES.items():
         assert make().name == name.split(",")[0]

@@ -14,6 +14,7 @@ from ._model import AbstractAutoencoder as AbstractAutoencoder
 from ._model import AbstractCompared as AbstractCompared
 from ._model import AbstractCurve as AbstractCurve
 from ._model import AbstractDecoder as AbstractDecoder
+from ._model import AbstractDenoiser as AbstractDenoiser
 from ._model import AbstractDensity as AbstractDensity
 from ._model import AbstractEncoder as AbstractEncoder
 from ._model import AbstractInformed as AbstractInformed
@@ -22,10 +23,14 @@ from ._model import AbstractLayered as AbstractLayered
 from ._model import AbstractLikelihood as AbstractLikelihood
 from ._model import AbstractPosterior as AbstractPosterior
 from ._model import AbstractPredictor as AbstractPredictor
+from ._model import AbstractSmoothed as AbstractSmoothed
 from ._model import AbstractSampler as AbstractSampler
 from ._model import AbstractTranslator as AbstractTranslator
 from ._model import AbstractVelocity as AbstractVelocity
 from ._model import capabilities as capabilities
+from ._noising import VE as VE
+from ._noising import VP as VP
+from ._noising import AbstractNoising as AbstractNoising
 from ._noise import AbstractCurveNoise as AbstractCurveNoise
 from ._noise import AbstractLibraryNoise as AbstractLibraryNoise
 from ._noise import AbstractNoise as AbstractNoise
@@ -166,6 +171,10 @@ from .networks import Autoencoder as Autoencoder
 from .networks import GaussianMixture as GaussianMixture
 from .networks import ContinuousFlow as ContinuousFlow
 from .networks import CDE as CDE
+from .networks import DenoisingDensity as DenoisingDensity
+from .networks import Diffusion as Diffusion
+from .networks import ancestral as ancestral
+from .networks import annealed_langevin as annealed_langevin
 from .networks import CouplingFlow as CouplingFlow
 from .networks import GRU as GRU
 from .networks import LatentODE as LatentODE
@@ -204,6 +213,8 @@ from .recipes import infogan as infogan
 from .recipes import meg as meg
 from .recipes import vae_gan as vae_gan
 from .recipes import coupling_flow as coupling_flow
+from .recipes import dde as dde
+from .recipes import diffusion as diffusion
 from .recipes import dip_vae as dip_vae
 from .recipes import factor_vae as factor_vae
 from .recipes import ffjord as ffjord
@@ -214,6 +225,7 @@ from .recipes import gru as gru
 from .recipes import latent_ode as latent_ode
 from .recipes import lm_resnet as lm_resnet
 from .recipes import lstm as lstm
+from .recipes import ncsn as ncsn
 from .recipes import neural_cde as neural_cde
 from .recipes import ode_rnn as ode_rnn
 from .recipes import neural_ode as neural_ode

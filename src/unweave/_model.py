@@ -236,17 +236,54 @@ class AbstractTranslator(AbstractJudged):
         """An observation of the second domain as one of the first."""
 
 
-class AbstractVelocity(eqx.Module):
+class AbstractCoordinates(eqx.Module):
+    """What training needs of a model of flat scaled numbers."""
+
+    @abc.abstractmethod
+    def coordinates(self, x: Observation, *, key: Key | None = None) -> Latent:
+        """`x` scaled and laid out flat; with a key its gaps are filled by a draw."""
+
+
+class AbstractVelocity(AbstractCoordinates):
     r"""What training needs of a flow along a velocity field: $\frac{dy}{dt} = v(y, t)$ from a
     standard normal at $t = 0$ to the data's coordinates at $t = 1$."""
 
     @abc.abstractmethod
-    def coordinates(self, x: Observation, *, key: Key | None = None) -> Latent:
-        """`x` in the flat coordinates that move; with a key its gaps are filled by a draw."""
-
-    @abc.abstractmethod
     def velocity(self, y: Latent, t: Scalar, condition: Condition = None) -> Latent:
         """$v(y, t)$ at one point and time."""
+
+
+class AbstractDenoiser(AbstractCoordinates):
+    r"""What training needs of a denoiser $D(y + \sigma e; \sigma) \approx \mathbb{E}[y \mid y +
+    \sigma e]$ of data whose coordinates have the deviation `sigma_data`, for noise from
+    `sigma_min` to `sigma_max`."""
+
+    sigma_data: eqx.AbstractVar[float]
+    sigma_min: eqx.AbstractVar[float]
+    sigma_max: eqx.AbstractVar[float]
+
+    @abc.abstractmethod
+    def denoise(self, y: Latent, sigma: Scalar, condition: Condition = None) -> Latent:
+        r"""$D(y; \sigma)$ at one point and level of noise."""
+
+    @abc.abstractmethod
+    def hidden(self, condition: Condition, away: Array) -> Condition:
+        """The condition, or where `away` holds one that says nothing."""
+
+
+class AbstractSmoothed(AbstractDecoder, AbstractCoordinates):
+    r"""What training needs of a density known by its logarithm alone, of data that noise of
+    deviation `sigma` has smoothed, with a generator of such data beside it."""
+
+    sigma: eqx.AbstractVar[float]
+
+    @abc.abstractmethod
+    def log_smoothed(self, y: Latent) -> Scalar:
+        r"""$s(y) = \log (p * \mathcal{N}(0, \sigma^2 I))(y)$ up to a constant."""
+
+    @abc.abstractmethod
+    def generate(self, z: Latent) -> Latent:
+        """The coordinates that the generator makes of latents."""
 
 
 def gaussian_kl(

@@ -174,7 +174,10 @@ def _labelled_by_file(source: Source) -> Dataset:
     )
     labels = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     names = tuple(Path(path).stem for path in source.paths)
-    return Dataset(schema=first.schema, labels=labels, label_names=names, notes=first.notes, **rows)
+    return Dataset(
+        rows["observations"], first.schema, rows["records"], rows["groups"], rows["spans"],
+        labels=labels, label_names=names, notes=first.notes,
+    )  # fmt: skip
 
 
 def _kind_of(source: Source) -> str:

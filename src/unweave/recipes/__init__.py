@@ -19,6 +19,9 @@ from ._adversarial_pairs import aae as aae
 from ._adversarial_pairs import bigan as bigan
 from ._adversarial_pairs import cyclegan as cyclegan
 from ._adversarial_pairs import vae_gan as vae_gan
+from ._denoising import dde as dde
+from ._denoising import diffusion as diffusion
+from ._denoising import ncsn as ncsn
 from ._depth import fractalnet as fractalnet
 from ._depth import lm_resnet as lm_resnet
 from ._depth import neural_ode_net as neural_ode_net
@@ -70,6 +73,9 @@ RECIPES: Mapping[str, Callable[..., Recipe]] = {
     "bigan": bigan,
     "cyclegan": cyclegan,
     "meg": meg,
+    "diffusion": diffusion,
+    "ncsn": ncsn,
+    "dde": dde,
     "gru": gru,
     "lstm": lstm,
     "ode-rnn": ode_rnn,

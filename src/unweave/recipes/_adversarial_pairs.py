@@ -75,7 +75,7 @@ def vae_gan(
 
     stepper = play(
         game, learning_rate, None, game.critic_steps, decay,
-        extras=(train.reconstruction(), train.divergence(), train.likeness(likeness)),
+        extras=(train.reconstruction(), train.code_divergence(), train.likeness(likeness)),
         shown=train.decoded_shown, weight=weight,
     )  # fmt: skip
     plan = Plan(

@@ -204,6 +204,40 @@ _ENTRIES: Mapping[str, str] = {
   booktitle = {International Conference on Learning Representations},
   year = {2017}
 }""",
+    "karras2022": """@inproceedings{karras2022elucidating,
+  author = {Karras, Tero and Aittala, Miika and Aila, Timo and Laine, Samuli},
+  title = {Elucidating the Design Space of Diffusion-Based Generative Models},
+  booktitle = {Advances in Neural Information Processing Systems},
+  year = {2022}
+}""",
+    "bigdeli2020": """@article{bigdeli2020learning,
+  author = {Bigdeli, Siavash A. and Lin, Geng and Portenier, Tiziano and Dunbar, L. Andrea and
+            Zwicker, Matthias},
+  title = {Learning Generative Models using Denoising Density Estimators},
+  journal = {arXiv preprint arXiv:2001.02728},
+  year = {2020}
+}""",
+    "song2021": """@inproceedings{song2021score,
+  author = {Song, Yang and Sohl-Dickstein, Jascha and Kingma, Diederik P. and Kumar, Abhishek and
+            Ermon, Stefano and Poole, Ben},
+  title = {Score-Based Generative Modeling through Stochastic Differential Equations},
+  booktitle = {International Conference on Learning Representations},
+  year = {2021}
+}""",
+    "song2019": """@inproceedings{song2019generative,
+  author = {Song, Yang and Ermon, Stefano},
+  title = {Generative Modeling by Estimating Gradients of the Data Distribution},
+  booktitle = {Advances in Neural Information Processing Systems},
+  year = {2019}
+}""",
+    "vincent2011": """@article{vincent2011connection,
+  author = {Vincent, Pascal},
+  title = {A Connection Between Score Matching and Denoising Autoencoders},
+  journal = {Neural Computation},
+  volume = {23},
+  pages = {1661--1674},
+  year = {2011}
+}""",
     "he2016": """@inproceedings{he2016deep,
   author = {He, Kaiming and Zhang, Xiangyu and Ren, Shaoqing and Sun, Jian},
   title = {Deep Residual Learning for Image Recognition},
@@ -319,6 +353,9 @@ _USED: Mapping[str, tuple[str, ...]] = {
     "bigan": ("donahue2017", "dumoulin2017", *_GAME),
     "cyclegan": ("zhu2017", *_GAME),
     "meg": ("kumar2019", "goodfellow2014", "mescheder2018", "kingma2015"),
+    "diffusion": ("karras2022", "song2021", "kingma2015"),
+    "dde": ("bigdeli2020", "vincent2011", "kingma2015"),
+    "ncsn": ("song2019", "vincent2011", "karras2022", "kingma2015"),
     "gru": ("cho2014", "kingma2015"),
     "lstm": ("hochreiter1997", "kingma2015"),
     "ode-rnn": ("rubanova2019", "kingma2015"),

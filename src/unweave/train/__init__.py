@@ -23,10 +23,10 @@ from ._adversarial import slope_penalty as slope_penalty
 from ._adversarial import wasserstein as wasserstein
 from ._adversarial import zero_centred as zero_centred
 from ._adversarial_terms import Unpaired as Unpaired
+from ._adversarial_terms import code_divergence as code_divergence
 from ._adversarial_terms import codes_shown as codes_shown
 from ._adversarial_terms import cycle as cycle
 from ._adversarial_terms import decoded_shown as decoded_shown
-from ._adversarial_terms import divergence as divergence
 from ._adversarial_terms import information_gain as information_gain
 from ._adversarial_terms import likeness as likeness
 from ._adversarial_terms import pairs_shown as pairs_shown
@@ -35,6 +35,11 @@ from ._adversarial_terms import translation_distance as translation_distance
 from ._adversarial_terms import translations_shown as translations_shown
 from ._adversarial_terms import unpaired as unpaired
 from ._average import Averaged as Averaged
+from ._denoising import annealed_score_matching as annealed_score_matching
+from ._denoising import denoising as denoising
+from ._denoising import denoising_score_matching as denoising_score_matching
+from ._denoising import edm as edm
+from ._denoising import noise_prediction as noise_prediction
 from ._flow_objectives import assign as assign
 from ._flow_objectives import flow_matching as flow_matching
 from ._flow_objectives import likelihood as likelihood
@@ -77,6 +82,9 @@ from ._recipe import Say as Say
 from ._recipe import Solved as Solved
 from ._recipe import observations as observations
 from ._signals import stop_on_signals as stop_on_signals
+from ._smoothed import Followed as Followed
+from ._smoothed import denoising_density as denoising_density
+from ._smoothed import divergence as divergence
 from ._steppers import AbstractStepper as AbstractStepper
 from ._steppers import Adversarial as Adversarial
 from ._steppers import Descend as Descend
@@ -85,4 +93,6 @@ from ._successive import SuccessiveApproximations as SuccessiveApproximations
 from ._supervised import Answered as Answered
 from ._supervised import labelled as labelled
 from ._supervised import supervised as supervised
+from ._supervised import told_factors as told_factors
+from ._supervised import told_labels as told_labels
 from ._supervised import with_factors as with_factors

@@ -67,7 +67,7 @@ def reconstruction(weight: float = 1.0) -> Extra:
     return extra
 
 
-def divergence(beta: float = 1.0) -> Extra:
+def code_divergence(beta: float = 1.0) -> Extra:
     r"""$\beta\,\mathrm{KL}(q(z \mid x) \,\|\, p(z))$, nats per observation."""
 
     def extra(

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from .._model import AbstractDensity, AbstractVelocity, Condition, Key
+from .._model import AbstractCoordinates, AbstractDensity, AbstractVelocity, Condition, Key
 from ._objectives import Batch, Objective, Rows, Step, parts
 
 Points = Float[Array, "batch coordinate"]
@@ -149,7 +149,7 @@ def likelihood() -> Objective:
     return objective
 
 
-def _coordinates(model: AbstractVelocity, x: Batch, key: Key) -> Points:
+def _coordinates(model: AbstractCoordinates, x: Batch, key: Key) -> Points:
     noise_key, key = jax.random.split(key)
     x, keys = _real(x, noise_key), jax.random.split(key, len(x))
 

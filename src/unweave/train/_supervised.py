@@ -7,7 +7,7 @@ import numpy as np
 
 from .._model import AbstractPredictor, Key
 from ..data import Dataset
-from ._objectives import Loss, Metrics, Objective, Step
+from ._objectives import Conditioned, Loss, Metrics, Objective, Step
 
 
 class Answered(NamedTuple):
@@ -38,6 +38,18 @@ def with_factors(data: Dataset) -> Answered:
             "have none; fit a model that needs none, such as vae."
         )
     return Answered(data.observations, data.factors.astype(np.float32), data.conditions)
+
+
+def told_labels(data: Dataset) -> Conditioned:
+    """The observations, each with its label as the condition."""
+    rows = labelled(data)
+    return Conditioned(rows.x, rows.answer)
+
+
+def told_factors(data: Dataset) -> Conditioned:
+    """The observations, each with its factors as the condition."""
+    rows = with_factors(data)
+    return Conditioned(rows.x, rows.answer)
 
 
 def supervised(kinetic: float = 0.0, jacobian: float = 0.0) -> Objective:

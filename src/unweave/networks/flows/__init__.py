@@ -8,6 +8,7 @@ from ._coupling import Coupling as Coupling
 from ._coupling import CouplingFlow as CouplingFlow
 from ._fields import ChannelBlock as ChannelBlock
 from ._fields import ChannelField as ChannelField
+from ._fields import ChannelNet as ChannelNet
 from ._fields import VectorField as VectorField
 from ._start import start_continuous_flow as start_continuous_flow
 from ._start import start_coupling_flow as start_coupling_flow

@@ -32,7 +32,7 @@ from ..._transport import Motion, carry, estimated_growth, exact_growth, transpo
 from ...data import Scale
 from .._pca import PCA
 from .._real import real
-from ._gaps import fill, log_density_with_gaps
+from ._gaps import flat_coordinates, log_density_with_gaps
 
 
 class AbstractContinuousFlow(AbstractDecoder, AbstractEncoder, AbstractDensity, AbstractVelocity):
@@ -67,7 +67,7 @@ class AbstractContinuousFlow(AbstractDecoder, AbstractEncoder, AbstractDensity, 
 
     def coordinates(self, x: Observation, *, key: Key | None = None) -> Latent:
         """`x` scaled and laid out flat, its gaps filled in by the reference."""
-        return self.scale.apply(fill(self.reference, real(x), key)).reshape(-1)
+        return flat_coordinates(self.reference, self.scale, x, key)
 
     def velocity(self, y: Latent, t: Scalar, condition: Condition = None) -> Latent:
         """$v(y, t)$, in scaled units."""

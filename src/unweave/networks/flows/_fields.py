@@ -61,43 +61,58 @@ class ChannelBlock(eqx.Module):
         return tokens + own_gate * jax.vmap(self.own)(seen)
 
 
-class ChannelField(eqx.Module):
-    r"""A small transformer over channels, for series `(time, channel)`.
-
-    Each token is a channel's whole course through one linear layer that all share, plus what is
-    learned of the channel; `blocks` mix them, and a linear layer leads back. Beside it stands
-    $\frac{2t - 1}{t^2 + (1 - t)^2} y$, the best field where the data are white noise: the net
-    has to learn only what is not.
-    """
+class ChannelNet(eqx.Module):
+    """A small transformer over channels, for courses `(channel, time)`: each token is a channel's
+    whole course through one linear layer that all share, plus what is learned of the channel;
+    `blocks` mix them, and a linear layer, zero at the start, leads back."""
 
     enter: MLP
     leave: MLP
-    clock: MLP
     channels: Float[Array, "channel width"]
     blocks: tuple[ChannelBlock, ...]
-    shape: tuple[int, int] = eqx.field(static=True)
 
     def __init__(self, shape: tuple[int, int], width: int, depth: int, *, key: Key):
         time, channel = shape
-        keys = jax.random.split(key, 5)
+        keys = jax.random.split(key, 4)
         self.enter = MLP(time, width, (), key=keys[0])
         self.leave = MLP(width, time, (), zero_last=True, key=keys[1])
-        self.clock = MLP(2 * _FREQUENCIES, width, (width,), activation=jax.nn.silu, key=keys[2])
-        self.channels = 0.02 * jax.random.normal(keys[3], (channel, width))
+        self.channels = 0.02 * jax.random.normal(keys[2], (channel, width))
         self.blocks = tuple(
-            ChannelBlock(width, channel, key=k) for k in jax.random.split(keys[4], depth)
+            ChannelBlock(width, channel, key=k) for k in jax.random.split(keys[3], depth)
         )
+
+    def __call__(
+        self, courses: Float[Array, "channel time"], now: Float[Array, " width"]
+    ) -> Float[Array, "channel time"]:
+        """What the blocks make of the courses, `now` being the embedded time."""
+        tokens = jax.vmap(self.enter)(courses) + self.channels
+        for block in self.blocks:
+            tokens = block(tokens, now)
+        return jax.vmap(self.leave)(_normalised(tokens))
+
+
+class ChannelField(eqx.Module):
+    r"""The transformer `net` over the channels of a series `(time, channel)` as a field.
+
+    Beside it stands $\frac{2t - 1}{t^2 + (1 - t)^2} y$, the best field where the data are white
+    noise: the net has to learn only what is not. `clock` embeds the time.
+    """
+
+    net: ChannelNet
+    clock: MLP
+    shape: tuple[int, int] = eqx.field(static=True)
+
+    def __init__(self, shape: tuple[int, int], width: int, depth: int, *, key: Key):
+        net_key, clock_key = jax.random.split(key)
+        self.net = ChannelNet(shape, width, depth, key=net_key)
+        self.clock = MLP(2 * _FREQUENCIES, width, (width,), activation=jax.nn.silu, key=clock_key)
         self.shape = shape
 
     def __call__(self, y: Latent, t: Scalar) -> Latent:
         """The velocity at one point and time."""
         t = t.astype(y.dtype)
         courses = y.reshape(self.shape).T
-        now = self.clock(_waves(t))
-        tokens = jax.vmap(self.enter)(courses) + self.channels
-        for block in self.blocks:
-            tokens = block(tokens, now)
-        moved = jax.vmap(self.leave)(_normalised(tokens))
+        moved = self.net(courses, self.clock(_waves(t)))
         alone = (2 * t - 1) / (t**2 + (1 - t) ** 2)
         return (alone * courses + moved).T.reshape(-1)
 

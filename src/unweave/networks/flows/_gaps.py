@@ -18,10 +18,11 @@ import numpy as np
 from jaxtyping import Array
 
 from ..._latents import Latents
-from ..._model import Key, Observation, Scalar
+from ..._model import Key, Latent, Observation, Scalar
 from ...data import Scale
 from .._axes import principal_axes
 from .._pca import PCA, scaled_rows
+from .._real import real
 
 # as a part of the scaled variance: a proposal must be wider than what it stands for
 _LEAST_NOISE = 1e-3
@@ -55,6 +56,11 @@ def fill(reference: PCA, x: Observation, key: Key | None) -> Observation:
     latent_key, noise_key = (None, None) if key is None else jax.random.split(key)
     expected = reference.decode(reference.encode(x, key=latent_key), key=noise_key)
     return jnp.where(jnp.isnan(x), expected, x)
+
+
+def flat_coordinates(reference: PCA, scale: Scale, x: Observation, key: Key | None) -> Latent:
+    """`x` scaled and laid out flat, its gaps filled in by the reference, with a key by a draw."""
+    return scale.apply(fill(reference, real(x), key)).reshape(-1)
 
 
 def log_density_with_gaps(
