@@ -268,7 +268,9 @@ class Line(eqx.Module):
         return self.a + self.b * z
 
 
-@pytest.mark.parametrize(("shift", "spread"), [(1.5, 1.0), (0.5, 2.0)])
+@pytest.mark.parametrize(
+    ("shift", "spread"), [(1.5, 1.0), pytest.param(0.5, 2.0, marks=pytest.mark.slow)]
+)
 def test_the_wasserstein_critic_measures_the_distance_of_scipy(shift, spread):
     data = np.random.default_rng(0).standard_normal((2048, 1)).astype(np.float32)
     model, loss = plain_gan(Line(shift, spread)), train.wasserstein()
@@ -282,6 +284,7 @@ def test_the_wasserstein_critic_measures_the_distance_of_scipy(shift, spread):
     assert gap == pytest.approx(expected, rel=0.05)
 
 
+@pytest.mark.slow
 def test_jensen_and_shannon_see_no_distance_between_disjoint_supports():
     data = (0.1 * np.random.default_rng(0).uniform(-1, 1, (1024, 1))).astype(np.float32)
     found = []

@@ -316,6 +316,7 @@ def test_fit_finds_the_truth_and_measures_eulers_bias():
     assert "bias O(h): by half the step, it moves kappa by -0.5" in sentence
 
 
+@pytest.mark.slow
 def test_a_latent_without_a_range_lies_at_no_end_of_one():
     open_range = OU.replace("sigma in (0.05, 2)", "sigma > 0")
     model, x, t = path_of(open_range, (2.0, 0.5, 0.001, 0.5), until=20.0, n=81)
@@ -324,6 +325,7 @@ def test_a_latent_without_a_range_lies_at_no_end_of_one():
     assert [row["status"] for row in rows] == ["determined"] * 3 + ["fixed"]
 
 
+@pytest.mark.slow
 def test_fit_of_records_that_share_and_own_latents():
     text = GBM.replace("mu in (-1, 1)", "mu in (-1, 1) per record")
     model, one, t = path_of(text, (0.5, 0.2, 1.0), until=40.0, n=201, seed=1)
