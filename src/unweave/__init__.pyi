@@ -10,14 +10,18 @@ from ._latents import truncated_normal as truncated_normal
 from ._latents import uniform as uniform
 from ._model import CAPABILITIES as CAPABILITIES
 from ._model import AbstractAutoencoder as AbstractAutoencoder
+from ._model import AbstractBits as AbstractBits
+from ._model import AbstractCodebook as AbstractCodebook
 from ._model import AbstractCurve as AbstractCurve
 from ._model import AbstractDecoder as AbstractDecoder
 from ._model import AbstractDensity as AbstractDensity
+from ._model import AbstractDiscrete as AbstractDiscrete
 from ._model import AbstractEncoder as AbstractEncoder
 from ._model import AbstractLayered as AbstractLayered
 from ._model import AbstractLikelihood as AbstractLikelihood
 from ._model import AbstractPosterior as AbstractPosterior
 from ._model import AbstractPredictor as AbstractPredictor
+from ._model import AbstractQuantiser as AbstractQuantiser
 from ._model import AbstractSampler as AbstractSampler
 from ._model import AbstractVelocity as AbstractVelocity
 from ._model import capabilities as capabilities
@@ -143,10 +147,13 @@ from .equations import zoo_text as zoo_text
 
 # models, and what fits them
 from .networks import PCA as PCA
+from .networks import QLAE as QLAE
 from .networks import VAE as VAE
+from .networks import VQVAE as VQVAE
 from .networks import Autoregression as Autoregression
 from .networks import MeanObservation as MeanObservation
 from .networks import Autoencoder as Autoencoder
+from .networks import BinaryVAE as BinaryVAE
 from .networks import GaussianMixture as GaussianMixture
 from .networks import ContinuousFlow as ContinuousFlow
 from .networks import CDE as CDE
@@ -178,6 +185,7 @@ from .recipes import RECIPES as RECIPES
 from .recipes import autoencoder as autoencoder
 from .recipes import beta_tcvae as beta_tcvae
 from .recipes import beta_vae as beta_vae
+from .recipes import binary_vae as binary_vae
 from .recipes import coupling_flow as coupling_flow
 from .recipes import dip_vae as dip_vae
 from .recipes import factor_vae as factor_vae
@@ -201,7 +209,9 @@ from .recipes import runge_kutta_net as runge_kutta_net
 from .recipes import gaussian_mixture as gaussian_mixture
 from .recipes import info_vae as info_vae
 from .recipes import pca as pca
+from .recipes import qlae as qlae
 from .recipes import vae as vae
+from .recipes import vq_vae as vq_vae
 
 # fit, look, measure
 from .run import Run as Run
@@ -216,7 +226,9 @@ from .show import interpolate as interpolate
 from .show import interpolate_spherically as interpolate_spherically
 from .show import reconstruct as reconstruct
 from .show import traverse as traverse
+from .evaluate import ChoiceUse as ChoiceUse
 from .evaluate import Summary as Summary
+from .evaluate import choice_use as choice_use
 from .evaluate import explained_variance as explained_variance
 from .evaluate import summarise as summarise
 from .report import write_analysis as write_analysis

@@ -176,6 +176,70 @@ class AbstractPosterior(AbstractAutoencoder):
         r"""Mean and log standard deviation of $q(z \mid x)$."""
 
 
+class AbstractDiscrete(AbstractEncoder):
+    """An encoder with latents that are choices among a few values each.
+
+    A choice among `K` values is a real latent with the prior `uniform(0, K)` of which `decode`
+    reads the whole part, so it has a name, a prior and a traversal as any other. `shared` says
+    whether all choose from one table.
+    """
+
+    shared: eqx.AbstractClassVar[bool]
+
+    @property
+    @abc.abstractmethod
+    def sizes(self) -> tuple[int, ...]:
+        """How many values each choice is among."""
+
+    @abc.abstractmethod
+    def choices(self, x: Observation, condition: Condition = None) -> Int[Array, " choice"]:
+        """Which value of each `x` is encoded to."""
+
+
+class AbstractQuantiser(AbstractAutoencoder, AbstractDiscrete):
+    """What training needs of an autoencoder whose code is replaced by the nearest entries of a
+    table: at each place one of several vectors."""
+
+    @abc.abstractmethod
+    def code(self, x: Observation, condition: Condition = None) -> Float[Array, "place dim"]:
+        """What the encoder gives, before it is replaced."""
+
+    @abc.abstractmethod
+    def nearest(self, code: Float[Array, "place dim"]) -> Int[Array, " place"]:
+        """Which entry is nearest at each place."""
+
+    @abc.abstractmethod
+    def entries(self, which: Int[Array, " place"]) -> Float[Array, "place dim"]:
+        """The entries themselves."""
+
+    @abc.abstractmethod
+    def log_likelihood_of(self, x: Observation, code: Float[Array, "place dim"]) -> Scalar:
+        r"""$\log p(x \mid \text{code})$ in nats, of vectors that need not be entries."""
+
+
+class AbstractCodebook(AbstractQuantiser):
+    """A quantiser whose places choose from one table, which a moving average keeps."""
+
+    codebook: eqx.AbstractVar[Float[Array, "code dim"]]
+
+    @abc.abstractmethod
+    def with_codebook(self, codebook: Float[Array, "code dim"]) -> "AbstractCodebook":
+        """The model with this table instead."""
+
+
+class AbstractBits(AbstractAutoencoder, AbstractDiscrete):
+    r"""What training needs of a model with binary latents: independent $q(b_i = 1 \mid x)$, and
+    a likelihood that can be asked between zero and one."""
+
+    @abc.abstractmethod
+    def logits(self, x: Observation, condition: Condition = None) -> Float[Array, " bit"]:
+        r"""The log odds of $q(b_i = 1 \mid x)$."""
+
+    @abc.abstractmethod
+    def log_likelihood_of(self, x: Observation, bits: Float[Array, " bit"]) -> Scalar:
+        r"""$\log p(x \mid b)$ in nats, of bits that need not be whole."""
+
+
 class AbstractVelocity(eqx.Module):
     r"""What training needs of a flow along a velocity field: $\frac{dy}{dt} = v(y, t)$ from a
     standard normal at $t = 0$ to the data's coordinates at $t = 1$."""
@@ -187,6 +251,20 @@ class AbstractVelocity(eqx.Module):
     @abc.abstractmethod
     def velocity(self, y: Latent, t: Scalar, condition: Condition = None) -> Latent:
         """$v(y, t)$ at one point and time."""
+
+
+def bernoulli_kl(logits: Float[Array, "... bit"]) -> Float[Array, "... bit"]:
+    r"""$\mathrm{KL}(\text{Bernoulli}(p) \,\|\, \text{Bernoulli}(\tfrac12)) = \log 2 + p \log p +
+    (1 - p) \log (1 - p)$ of each bit in nats, $p$ by its log odds."""
+    p = jax.nn.sigmoid(logits)
+    return jnp.log(2.0) + p * jax.nn.log_sigmoid(logits) + (1 - p) * jax.nn.log_sigmoid(-logits)
+
+
+def categorical_kl(logits: Float[Array, "... value"]) -> Float[Array, "..."]:
+    r"""$\mathrm{KL}(p \,\|\, \text{uniform}) = \log K + \sum_k p_k \log p_k$ in nats, $p$ the
+    softmax of `logits`."""
+    log_p = jax.nn.log_softmax(logits)
+    return jnp.log(float(logits.shape[-1])) + (jnp.exp(log_p) * log_p).sum(-1)
 
 
 def gaussian_kl(

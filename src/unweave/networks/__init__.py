@@ -1,5 +1,6 @@
 """networks."""
 
+from . import discrete as discrete
 from . import schemes as schemes
 from . import series as series
 from ._autoregression import Autoregression as Autoregression
@@ -24,6 +25,9 @@ from ._start import Skip as Skip
 from ._start import start_pair as start_pair
 from ._vae import VAE as VAE
 from ._vae import Autoencoder as Autoencoder
+from .discrete import QLAE as QLAE
+from .discrete import VQVAE as VQVAE
+from .discrete import BinaryVAE as BinaryVAE
 from .flows import AbstractContinuousFlow as AbstractContinuousFlow
 from .flows import ChannelBlock as ChannelBlock
 from .flows import ChannelField as ChannelField

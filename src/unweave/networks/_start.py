@@ -92,6 +92,14 @@ def start_pair(
     return Pair(encoder, decoder, noise or Gaussian.learned(schema.shape[-1:]), scale)
 
 
+def observation_noise(data: Dataset, noise: AbstractNoise | None) -> tuple[AbstractNoise, Scale]:
+    """The noise that suits `data` where none is given, and the scale that goes with it."""
+    if noise is None and not data.schema.is_series and data.observations.dtype.kind in "bu":
+        noise = Bernoulli()
+    scale = _scale_for(data.observations, noise)
+    return noise or Gaussian.learned(data.schema.shape[-1:]), scale
+
+
 def _scale_for(observations: np.ndarray, noise: AbstractNoise | None) -> Scale:
     if noise is None or isinstance(noise, AbstractScaledNoise):
         return Scale.standard(observations)

@@ -278,6 +278,45 @@ _ENTRIES: Mapping[str, str] = {
   booktitle = {International Conference on Learning Representations},
   year = {2015}
 }""",
+    "oord2017": """@inproceedings{oord2017neural,
+  author = {van den Oord, A{\\"a}ron and Vinyals, Oriol and Kavukcuoglu, Koray},
+  title = {Neural Discrete Representation Learning},
+  booktitle = {Advances in Neural Information Processing Systems},
+  year = {2017}
+}""",
+    "dhariwal2020": """@misc{dhariwal2020jukebox,
+  author = {Dhariwal, Prafulla and Jun, Heewoo and Payne, Christine and Kim, Jong Wook
+    and Radford, Alec and Sutskever, Ilya},
+  title = {Jukebox: A Generative Model for Music},
+  note = {arXiv:2005.00341},
+  year = {2020}
+}""",
+    "hsu2023": """@inproceedings{hsu2023disentanglement,
+  author = {Hsu, Kyle and Dorrell, Will and Whittington, James C. R. and Wu, Jiajun
+    and Finn, Chelsea},
+  title = {Disentanglement via Latent Quantization},
+  booktitle = {Advances in Neural Information Processing Systems},
+  year = {2023}
+}""",
+    "bengio2013": """@misc{bengio2013estimating,
+  author = {Bengio, Yoshua and L{\\'e}onard, Nicholas and Courville, Aaron},
+  title = {Estimating or Propagating Gradients Through Stochastic Neurons for Conditional
+    Computation},
+  note = {arXiv:1308.3432},
+  year = {2013}
+}""",
+    "maddison2017": """@inproceedings{maddison2017concrete,
+  author = {Maddison, Chris J. and Mnih, Andriy and Teh, Yee Whye},
+  title = {The Concrete Distribution: A Continuous Relaxation of Discrete Random Variables},
+  booktitle = {International Conference on Learning Representations},
+  year = {2017}
+}""",
+    "loshchilov2019": """@inproceedings{loshchilov2019decoupled,
+  author = {Loshchilov, Ilya and Hutter, Frank},
+  title = {Decoupled Weight Decay Regularization},
+  booktitle = {International Conference on Learning Representations},
+  year = {2019}
+}""",
 }
 #: The solver and the library behind each method that an equation may be solved with.
 _SOLVED_BY: Mapping[str, tuple[str, ...]] = {
@@ -296,6 +335,9 @@ _USED: Mapping[str, tuple[str, ...]] = {
     "autoencoder": ("hinton2006", "tipping1999", "kingma2015"),
     "pca": ("tipping1999",),
     "gaussian-mixture": ("mclachlan2000", "tipping1999"),
+    "vq-vae": ("oord2017", "dhariwal2020", "kingma2015"),
+    "qlae": ("hsu2023", "bengio2013", "loshchilov2019"),
+    "binary-vae": ("bengio2013", "maddison2017", *_VAE),
     "resnet": ("he2016", "lu2018", "kingma2015"),
     "revnet": ("gomez2017", "lu2018", "kingma2015"),
     "polynet": ("zhang2017", "lu2018", "kingma2015"),

@@ -44,7 +44,7 @@ class ReportContent:
     the other latents at the centre of their priors.
 
     **An equation** that was fitted has sections of its own, `equation`; a network that answers
-    has its `prediction`, as `measure` gives it.
+    has its `prediction`, as `measure` gives it, and one with discrete latents its `choices`.
     """
 
     title: str
@@ -80,6 +80,7 @@ class ReportContent:
     high: float = 3.0
     equation: EquationContent | None = None
     prediction: Mapping[str, Any] | None = None
+    choices: Mapping[str, Any] | None = None
 
     def __post_init__(self):
         n = len(self.latents)

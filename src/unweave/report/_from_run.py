@@ -84,6 +84,7 @@ def content_of(run: Run) -> ReportContent:
         traversal=walk,
         equation=equation,
         prediction=result.get("prediction"),
+        choices=result.get("choices"),
     )  # fmt: skip
 
 

@@ -1,6 +1,12 @@
 """Training: recipes, objectives, steppers, and the one loop."""
 
 from ._average import Averaged as Averaged
+from ._discrete import MovingCodebook as MovingCodebook
+from ._discrete import binary_elbo as binary_elbo
+from ._discrete import concrete_bits as concrete_bits
+from ._discrete import quantised as quantised
+from ._discrete import straight_through as straight_through
+from ._discrete import sure_bits as sure_bits
 from ._flow_objectives import assign as assign
 from ._flow_objectives import flow_matching as flow_matching
 from ._flow_objectives import likelihood as likelihood

@@ -1,0 +1,133 @@
+"""Models with latents that are choices: codes of a codebook, values, bits."""
+
+from typing import Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+
+from .. import train
+from .._model import Key
+from .._noise import AbstractNoise
+from ..data import Dataset
+from ..networks.discrete import (
+    QLAE,
+    VQVAE,
+    BinaryVAE,
+    start_binary_vae,
+    start_qlae,
+    start_vqvae,
+)
+from ..train import Budget, Descend, MovingCodebook, Plan, Recipe
+
+
+def vq_vae(
+    *,
+    codes: int = 64,
+    width: int = 16,
+    latents: int | None = None,
+    halvings: int = 2,
+    channels: int = 64,
+    commit: float = 0.25,
+    epochs: int = 30,
+    batch: int = 64,
+    learning_rate: float = 1e-3,
+    patience: int | None = None,
+    widths: tuple[int, ...] = (256, 256),
+    convolutional: bool | None = None,
+    noise: AbstractNoise | None = None,
+) -> Recipe:
+    """The vector-quantised autoencoder (van den Oord et al. 2017): at each place one of `codes`
+    vectors, kept by a moving average. Images and long series get a grid of places, all others
+    `latents` in a row; how often each place has each code is counted on the training data."""
+    options = locals()
+
+    def build(data: Dataset, key: Key) -> VQVAE:
+        return start_vqvae(
+            data, codes=codes, width=width, places=latents, halvings=halvings, channels=channels,
+            widths=widths, convolutional=convolutional, noise=noise, key=key,
+        )  # fmt: skip
+
+    def stepper(budget: Budget) -> MovingCodebook:
+        return MovingCodebook(optax.adam(learning_rate), commit)
+
+    def finish(model: eqx.Module, data: Dataset) -> eqx.Module:
+        assert isinstance(model, VQVAE)
+        return model.counted(jnp.asarray(data.observations))
+
+    return Recipe("vq-vae", options, build, Plan(stepper, epochs, batch, patience), finish)
+
+
+def qlae(
+    *,
+    latents: int = 10,
+    values: int = 10,
+    quantise: float = 0.01,
+    commit: float = 0.01,
+    decay: float = 0.1,
+    epochs: int = 100,
+    batch: int = 64,
+    learning_rate: float = 1e-3,
+    patience: int | None = None,
+    widths: tuple[int, ...] = (256, 256),
+    convolutional: bool | None = None,
+    noise: AbstractNoise | None = None,
+) -> Recipe:
+    """The quantised-latent autoencoder (Hsu et al. 2023): each latent takes one of `values` of its
+    own, and the weights of the nets shrink strongly (`decay`), so that a value means the same
+    whatever the others are."""
+    options = locals()
+
+    def build(data: Dataset, key: Key) -> QLAE:
+        return start_qlae(
+            data, latents, values=values, widths=widths, convolutional=convolutional, noise=noise,
+            key=key,
+        )  # fmt: skip
+
+    def stepper(budget: Budget) -> Descend:
+        optimiser = optax.adamw(learning_rate, weight_decay=decay, mask=_weights)
+        return Descend(train.quantised(quantise, commit), optimiser)
+
+    def finish(model: eqx.Module, data: Dataset) -> eqx.Module:
+        assert isinstance(model, QLAE)
+        return model.in_order()
+
+    return Recipe("qlae", options, build, Plan(stepper, epochs, batch, patience), finish)
+
+
+def _weights(model: QLAE) -> QLAE:
+    """What shrinks: the nets' arrays with two axes or more, and not the values or the noise."""
+    no = jax.tree.map(lambda leaf: False, model)
+    nets = jax.tree.map(lambda leaf: leaf.ndim > 1, (model.encoder, model.decoder))
+    return eqx.tree_at(lambda model: (model.encoder, model.decoder), no, nets)
+
+
+def binary_vae(
+    *,
+    latents: int = 16,
+    estimator: Literal["straight-through", "concrete"] = "straight-through",
+    temperature: float = 0.5,
+    beta: float = 1.0,
+    epochs: int = 100,
+    batch: int = 64,
+    learning_rate: float = 1e-3,
+    patience: int = 20,
+    widths: tuple[int, ...] = (256, 256),
+    convolutional: bool | None = None,
+    noise: AbstractNoise | None = None,
+) -> Recipe:
+    """A variational autoencoder with bits for latents. Their gradient passes straight through
+    (Bengio et al. 2013), or they are made concrete at a `temperature` (Maddison et al. 2017)."""
+    options = locals()
+    bits = train.concrete_bits(temperature) if estimator == "concrete" else train.sure_bits()
+
+    def build(data: Dataset, key: Key) -> BinaryVAE:
+        return start_binary_vae(
+            data, latents, widths=widths, convolutional=convolutional, noise=noise, key=key
+        )
+
+    def stepper(budget: Budget) -> Descend:
+        return Descend(train.binary_elbo(bits, beta), optax.adam(learning_rate))
+
+    return Recipe("binary-vae", options, build, Plan(stepper, epochs, batch, patience))
