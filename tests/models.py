@@ -13,6 +13,7 @@ from unweave.recipes import (
     beta_tcvae,
     beta_vae,
     binary_vae,
+    cluster_vae,
     dip_vae,
     factor_vae,
     gaussian_mixture,
@@ -39,6 +40,7 @@ ALL_RECIPES: Mapping[str, Callable[..., Recipe]] = {
     "vq-vae": functools.partial(vq_vae, **_SMALL, codes=8, width=4),
     "qlae": functools.partial(qlae, **_SMALL, values=4),
     "binary-vae": functools.partial(binary_vae, **_SMALL),
+    "cluster-vae": functools.partial(cluster_vae, **{**_SMALL, "latents": 1}, clusters=3),
     "pca": functools.partial(pca, latents=2),
     "gaussian-mixture": functools.partial(gaussian_mixture, latents=2, components=2),
 }

@@ -8,25 +8,35 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import scipy.optimize
 import scipy.special
 import scipy.stats
 
 from models import small_beats
-from unweave import recipes, train
+from unweave import check_model, recipes, train
 from unweave._many import many
-from unweave._model import bernoulli_kl, categorical_kl
+from unweave._model import bernoulli_kl, categorical_kl, gaussian_kl
+from unweave._schema import Schema
+from unweave.data import dataset, digits, split_at_random
 from unweave.evaluate import choice_use
 from unweave.networks.discrete import (
     VQVAE,
     BinaryVAE,
+    ImageView,
+    RowView,
+    SeriesView,
     choice_latents,
     start_binary_vae,
+    start_cluster_vae,
+    start_content_style_vae,
     start_qlae,
     start_vqvae,
 )
 from unweave.networks.discrete._choices import middle, whole
 from unweave.run import fit
+from unweave.show import swap
 from unweave.train._discrete import Moving, moved_codebook, revived, usage
+from unweave.train._groups import group_posterior, same_group
 
 STEP = jnp.asarray(0)
 
@@ -306,3 +316,251 @@ def test_use_of_values_is_a_mean_over_latents(quantised):
     assert (use.values, use.latents, use.shared) == (4.0, 3, False)
     assert "4 values over 13 observations" in use.sentence()
     assert isinstance(start_vqvae(data, key=jax.random.key(0)), VQVAE)
+
+
+# clusters
+
+
+@pytest.fixture(scope="module")
+def clustered(beats):
+    return start_cluster_vae(beats, 3, 2, widths=(8,), key=jax.random.key(4))
+
+
+def blobs(n, seed=0, apart=6.0):
+    """Three clouds in five dimensions, and which cloud each point is of."""
+    random = np.random.default_rng(seed)
+    which = random.integers(0, 3, n)
+    points = apart * np.eye(5)[which] + random.normal(size=(n, 5))
+    return points.astype(np.float32), which
+
+
+def accuracy(found, known):
+    """The share that is right under the best naming of the clusters."""
+    table = np.zeros((max(found.max(), known.max()) + 1,) * 2)
+    np.add.at(table, (found, known), 1)
+    return table[scipy.optimize.linear_sum_assignment(-table)].sum() / len(found)
+
+
+def test_a_graph_of_neighbours_finds_clouds_and_rings():
+    points, which = blobs(300)
+    assert accuracy(train.neighbour_clusters(points, 3), which) > 0.95
+    # k-means cannot tell a ring from what it surrounds, neighbours can
+    random = np.random.default_rng(0)
+    angle, which = random.uniform(0, 2 * np.pi, 400), np.arange(400) % 2
+    radius = np.where(which == 0, 1.0, 6.0) + 0.1 * random.normal(size=400)
+    rings = np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1)
+    assert accuracy(train.neighbour_clusters(rings, 2), which) > 0.95
+    # a gap is filled, and too few observations are one cluster
+    points[0, 2] = np.nan
+    assert len(train.neighbour_clusters(points, 3)) == 300
+    np.testing.assert_array_equal(train.neighbour_clusters(points[:5], 3), 0)
+
+
+def test_the_divergences_of_a_mixture_against_quadrature(clustered):
+    model = eqx.tree_at(
+        lambda m: (m.means, m.log_stds), clustered,
+        (jnp.asarray([[0.0, 1.0], [2.0, -1.0], [0.5, 0.5]]), 0.3 * jnp.arange(6.0).reshape(3, 2)),
+    )  # fmt: skip
+    mean, log_std = jnp.asarray([0.3, -0.2]), jnp.asarray([-0.5, 0.1])
+    got = model.divergences(mean, log_std)
+    grid = np.linspace(-12, 12, 20_001)
+    for k in range(3):
+        expected = 0.0
+        for j in range(2):
+            q = scipy.stats.norm(float(mean[j]), np.exp(float(log_std[j])))
+            p = scipy.stats.norm(float(model.means[k, j]), np.exp(float(model.log_stds[k, j])))
+            expected += np.trapezoid(q.pdf(grid) * (q.logpdf(grid) - p.logpdf(grid)), grid)
+        assert float(got[k]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_bound_of_a_mixture_is_below_the_density(clustered, x):
+    """By importance sampling from the posterior, which is exact with many draws."""
+    bound = many(clustered.log_density, x[:1])[0]
+    mean, log_std = (np.asarray(part) for part in eqx.filter_jit(clustered.posterior_of)(x[0]))
+    random = np.random.default_rng(0)
+    w = mean + np.exp(log_std) * random.normal(size=(20_000, 2))
+    q = scipy.stats.norm(mean, np.exp(log_std)).logpdf(w).sum(1)
+    means, stds = np.asarray(clustered.means), np.exp(np.asarray(clustered.log_stds))
+    parts = scipy.stats.norm(means, stds).logpdf(w[:, None]).sum(2)
+    prior = scipy.special.logsumexp(parts, axis=1) - np.log(3)
+    likelihood = many(
+        eqx.Partial(clustered.log_likelihood_of, x[0]), w.astype(np.float32), chunk=2000
+    )
+    exact = scipy.special.logsumexp(likelihood + prior - q) - np.log(len(w))
+    assert bound < exact + 0.01
+    logits = many(clustered.logits, x[:1])[0].astype(np.float64)
+    assigned = scipy.special.softmax(logits)
+    within = [
+        (q - parts[:, k]).mean() * assigned[k] for k in range(3)
+    ]  # the divergences by the same draws
+    sure = scipy.stats.entropy(assigned, np.full(3, 1 / 3))
+    assert bound == pytest.approx(likelihood.mean() - sum(within) - sure, rel=0.02)
+
+
+def test_a_cluster_and_what_varies_in_it_lead_back(clustered, x):
+    z = many(clustered.encode, x)
+    np.testing.assert_array_equal(z[:, 0], many(clustered.choices, x)[:, 0] + 0.5)
+    w = eqx.filter_jit(clustered._place)(jnp.asarray(z[0]))
+    np.testing.assert_allclose(w, eqx.filter_jit(clustered.posterior_of)(x[0])[0], atol=1e-5)
+
+
+def test_the_terms_of_clustering_by_hand(clustered, x):
+    batch = train.Answered(x, jnp.asarray([0, 1, 2, 0, 1, 2]))
+    key = jax.random.key(5)
+    early, _ = eqx.filter_jit(train.clustering(10))(clustered, batch, key, STEP)
+    free = eqx.filter_jit(train.clustering(0, information=0.7, consistency=0.3))
+    late, metrics = free(clustered, batch, key, STEP)
+    _, view_key = jax.random.split(key)
+    keys = jax.random.split(view_key, 6)
+    moved = many(eqx.filter_jit(lambda x, key: clustered.logits(clustered.view(x, key))), x, keys)
+    q, q_moved = (
+        scipy.special.softmax(np.asarray(part, np.float64), axis=1)
+        for part in (many(clustered.logits, x), moved)
+    )
+    bound = -float(metrics["elbo"])
+    begun = -np.log(q_moved[np.arange(6), np.asarray(batch.answer)]).mean()
+    assert float(early) == pytest.approx(bound + begun, rel=1e-4)
+    agreement = scipy.stats.entropy(q, q_moved, axis=1).mean()
+    shared = scipy.stats.entropy(q.mean(0)) - scipy.stats.entropy(q, axis=1).mean()
+    assert float(metrics["consistency"]) == pytest.approx(agreement, rel=1e-3, abs=1e-6)
+    assert float(metrics["information"]) == pytest.approx(shared, rel=1e-3, abs=1e-6)
+    assert float(late) == pytest.approx(bound + 0.3 * agreement - 0.7 * shared, rel=1e-4)
+
+
+def test_mutual_information_of_sure_and_of_idle_assignments():
+    sure = 50 * jnp.eye(4)
+    assert float(train.mutual_information(sure)) == pytest.approx(np.log(4), abs=1e-5)
+    assert float(train.mutual_information(jnp.ones((4, 3)))) == pytest.approx(0, abs=1e-6)
+
+
+def test_views_move_an_observation_a_little():
+    picture = jnp.zeros((15, 15, 1)).at[5:10, 5:10].set(1.0)
+    still = ImageView(turn=0.0, stretch=0.0, shear=0.0, shift=0.0)
+    np.testing.assert_allclose(jax.jit(still)(picture, jax.random.key(0)), picture, atol=1e-5)
+    turned = jax.jit(ImageView(stretch=0.0, shear=0.0, shift=0.0))(picture, jax.random.key(1))
+    assert float(turned.sum()) == pytest.approx(25, rel=0.05)
+    assert float(jnp.abs(turned - picture).max()) > 0.05
+    course = jnp.sin(jnp.linspace(0, 6, 50))[:, None]
+    np.testing.assert_allclose(
+        SeriesView(shift=0.0, stretch=0.0, noise=0.0)(course, jax.random.key(0)), course, atol=1e-6
+    )
+    moved = SeriesView(stretch=0.0, noise=0.0)(course, jax.random.key(1))
+    assert 0.0 < float(jnp.abs(moved - course).mean()) < 0.3
+    rows = RowView(0.2)(jnp.zeros(5000), jax.random.key(0))
+    assert float(rows.std()) == pytest.approx(0.2, rel=0.05)
+
+
+def test_clouds_are_found_without_labels():
+    points, which = blobs(240)
+    schema = Schema("rows", ("time", "channel"), (5, 1), ("a",), ("",))
+    data = dataset(points[..., None], schema, labels=which, label_names=tuple("xyz"))
+    data = split_at_random(data)
+    recipe = recipes.cluster_vae(clusters=3, latents=1, epochs=10, batch=32, widths=(16,))
+    run = fit(recipe, data, quiet=True)
+    found = many(run.model.choices, data.test.observations)[:, 0]
+    assert accuracy(found, data.test.labels) > 0.9
+    assert run.result["choices"]["used"] == 3
+
+
+# content and style
+
+
+@pytest.fixture(scope="module")
+def parted(beats):
+    return start_content_style_vae(beats, 2, 1, widths=(8,), key=jax.random.key(6))
+
+
+def test_the_posterior_of_a_group_is_the_product_of_its_members():
+    random = np.random.default_rng(0)
+    mean, log_std = random.normal(size=(2, 5, 3)).astype(np.float32)
+    group = np.asarray([0, 1, 0, 0, 1])
+    got, got_log_std = group_posterior(
+        jnp.asarray(mean), jnp.asarray(log_std), same_group(jnp.asarray(group))
+    )
+    grid = np.linspace(-9, 9, 9001)
+    for i in range(5):
+        members = group == group[i]
+        for j in range(3):
+            logs = scipy.stats.norm(mean[members, j], np.exp(log_std[members, j])).logpdf(
+                grid[:, None]
+            ).sum(1)  # fmt: skip
+            p = np.exp(logs - logs.max())
+            p /= p.sum()
+            centre = (p * grid).sum()
+            assert float(got[i, j]) == pytest.approx(centre, abs=1e-3)
+            spread = np.sqrt((p * (grid - centre) ** 2).sum())
+            assert float(jnp.exp(got_log_std[i, j])) == pytest.approx(spread, rel=1e-2)
+
+
+def test_the_loss_of_groups_by_hand(parted, x):
+    group = jnp.asarray([0, 1, 0, 0, 1, 2])
+    key = jax.random.key(7)
+    for alone in (0.0, 1.0):
+        objective = eqx.filter_jit(train.group_elbo(0.5, alone))
+        loss, metrics = objective(parted, train.Answered(x, group), key, STEP)
+        mean, log_std = eqx.filter_jit(lambda m, x: jax.vmap(m.posterior)(x))(parted, x)
+        q = gaussian_kl(mean, log_std)
+        if alone:
+            # of a member alone: the divergence is that of one of the group
+            choices = [np.asarray(q[group == g, :2].sum(1)) for g in group]
+            low, high = (np.mean([f(c) for c in choices]) for f in (np.min, np.max))
+            assert low - 1e-4 <= float(metrics["kl_content"]) <= high + 1e-4
+        else:
+            shared = group_posterior(mean[:, :2], log_std[:, :2], same_group(group))
+            size = np.asarray([3, 2, 3, 3, 2, 1])
+            expected = (np.asarray(gaussian_kl(*shared)).sum(1) / size).mean()
+            assert float(metrics["kl_content"]) == pytest.approx(expected, rel=1e-4)
+        assert float(metrics["kl_style"]) == pytest.approx(float(q[:, 2].mean()), rel=1e-4)
+        by_hand = metrics["reconstruction"] + 0.5 * (metrics["kl_content"] + metrics["kl_style"])
+        assert float(loss) == pytest.approx(float(by_hand), rel=1e-5)
+
+
+def test_a_rival_that_knows_nothing_costs_the_entropy_of_the_groups(parted, x):
+    class Says(eqx.Module):
+        log_odds: jax.Array
+
+        def __call__(self, style):
+            return self.log_odds
+
+    batch = train.Answered(x, jnp.asarray([0, 1, 0, 0, 1, 2]))
+    shares = np.asarray([3, 2, 1]) / 6
+    rival = Says(jnp.log(jnp.asarray(shares, jnp.float32)))
+    key = jax.random.key(8)
+    with_it, metrics = eqx.filter_jit(train.group_adversary(2.0))(parted, rival, batch, key, STEP)
+    assert float(metrics["hidden"]) == pytest.approx(scipy.stats.entropy(shares), rel=1e-5)
+    without, _ = eqx.filter_jit(train.group_elbo())(parted, batch, key, STEP)
+    assert float(with_it - without) == pytest.approx(2 * scipy.stats.entropy(shares), rel=1e-3)
+    told, _ = eqx.filter_jit(train.group_rival())(rival, parted, batch, key, STEP)
+    assert float(told) == pytest.approx(scipy.stats.entropy(shares), rel=1e-5)
+
+
+def test_groups_are_labels_or_what_must_not_be_split(beats):
+    with pytest.raises(ValueError, match="content is what a group shares"):
+        train.grouped(beats)
+    few = digits().take(slice(0, 50))
+    np.testing.assert_array_equal(train.grouped(few).answer, few.labels)
+
+
+@pytest.mark.parametrize("adversary", [0.0, 1.0])
+def test_content_and_style_of_digits(adversary):
+    data = split_at_random(digits().take(slice(0, 200)))
+    recipe = recipes.content_style(
+        content=2, style=2, epochs=2, widths=(16,), rival_widths=(8,), adversary=adversary
+    )
+    run = fit(recipe, data, quiet=True)
+    assert run.model.latents.names == ("content1", "content2", "style1", "style2")
+    x = data.test.observations[:4]
+    swapped = swap(run.model, x[:2], x[2:])
+    z = many(run.model.encode, x.astype(np.float32))
+    mixed = np.concatenate([z[:2, :2], z[2:, 2:]], axis=1)
+    np.testing.assert_allclose(swapped, many(run.model.decode, mixed), rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="2 observations were given for the content and 1"):
+        swap(run.model, x[:2], x[2:3])
+
+
+@pytest.mark.slow
+def test_a_model_with_content_and_style_conforms(parted, x):
+    report = check_model(parted, x=x[0], key=jax.random.key(0))
+    assert report.ok, str(report)
+    with pytest.raises(ValueError, match="3 of 3 latents are content"):
+        start_content_style_vae(small_beats().train, 3, 0, key=jax.random.key(0))

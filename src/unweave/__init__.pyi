@@ -11,6 +11,7 @@ from ._latents import uniform as uniform
 from ._model import CAPABILITIES as CAPABILITIES
 from ._model import AbstractAutoencoder as AbstractAutoencoder
 from ._model import AbstractBits as AbstractBits
+from ._model import AbstractClustered as AbstractClustered
 from ._model import AbstractCodebook as AbstractCodebook
 from ._model import AbstractCurve as AbstractCurve
 from ._model import AbstractDecoder as AbstractDecoder
@@ -23,6 +24,7 @@ from ._model import AbstractPosterior as AbstractPosterior
 from ._model import AbstractPredictor as AbstractPredictor
 from ._model import AbstractQuantiser as AbstractQuantiser
 from ._model import AbstractSampler as AbstractSampler
+from ._model import AbstractSplit as AbstractSplit
 from ._model import AbstractVelocity as AbstractVelocity
 from ._model import capabilities as capabilities
 from ._noise import AbstractCurveNoise as AbstractCurveNoise
@@ -154,6 +156,8 @@ from .networks import Autoregression as Autoregression
 from .networks import MeanObservation as MeanObservation
 from .networks import Autoencoder as Autoencoder
 from .networks import BinaryVAE as BinaryVAE
+from .networks import ClusterVAE as ClusterVAE
+from .networks import ContentStyleVAE as ContentStyleVAE
 from .networks import GaussianMixture as GaussianMixture
 from .networks import ContinuousFlow as ContinuousFlow
 from .networks import CDE as CDE
@@ -186,6 +190,8 @@ from .recipes import autoencoder as autoencoder
 from .recipes import beta_tcvae as beta_tcvae
 from .recipes import beta_vae as beta_vae
 from .recipes import binary_vae as binary_vae
+from .recipes import cluster_vae as cluster_vae
+from .recipes import content_style as content_style
 from .recipes import coupling_flow as coupling_flow
 from .recipes import dip_vae as dip_vae
 from .recipes import factor_vae as factor_vae
@@ -225,6 +231,7 @@ from .show import draw as draw
 from .show import interpolate as interpolate
 from .show import interpolate_spherically as interpolate_spherically
 from .show import reconstruct as reconstruct
+from .show import swap as swap
 from .show import traverse as traverse
 from .evaluate import ChoiceUse as ChoiceUse
 from .evaluate import Summary as Summary

@@ -240,6 +240,41 @@ class AbstractBits(AbstractAutoencoder, AbstractDiscrete):
         r"""$\log p(x \mid b)$ in nats, of bits that need not be whole."""
 
 
+class AbstractClustered(AbstractAutoencoder, AbstractDiscrete):
+    r"""What training needs of a model with a cluster and a Gaussian mixture over a latent vector
+    $w$: independent $q(y \mid x)$ and $q(w \mid x)$, the mixture's parts $p(w \mid y)$ and the
+    likelihood $p(x \mid w)$."""
+
+    @abc.abstractmethod
+    def logits(self, x: Observation, condition: Condition = None) -> Float[Array, " cluster"]:
+        r"""$q(y \mid x)$ up to a constant, in logarithms."""
+
+    @abc.abstractmethod
+    def posterior_of(self, x: Observation) -> tuple[Float[Array, " dim"], Float[Array, " dim"]]:
+        r"""Mean and log standard deviation of $q(w \mid x)$."""
+
+    @abc.abstractmethod
+    def divergences(
+        self, mean: Float[Array, " dim"], log_std: Float[Array, " dim"]
+    ) -> Float[Array, " cluster"]:
+        r"""$\mathrm{KL}(q(w \mid x) \,\|\, p(w \mid y))$ of each cluster in nats."""
+
+    @abc.abstractmethod
+    def log_likelihood_of(self, x: Observation, w: Float[Array, " dim"]) -> Scalar:
+        r"""$\log p(x \mid w)$ in nats."""
+
+    @abc.abstractmethod
+    def view(self, x: Observation, key: Key) -> Observation:
+        """`x` moved a little, as which it should stay in its cluster."""
+
+
+class AbstractSplit(AbstractPosterior):
+    """A posterior whose first `content` latents are shared by a group of observations, and whose
+    others, the style, are each observation's own."""
+
+    content: eqx.AbstractVar[int]
+
+
 class AbstractVelocity(eqx.Module):
     r"""What training needs of a flow along a velocity field: $\frac{dy}{dt} = v(y, t)$ from a
     standard normal at $t = 0$ to the data's coordinates at $t = 1$."""

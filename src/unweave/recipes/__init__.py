@@ -17,6 +17,8 @@ from ._depth import resnet as resnet
 from ._depth import revnet as revnet
 from ._depth import runge_kutta_net as runge_kutta_net
 from ._discrete import binary_vae as binary_vae
+from ._discrete import cluster_vae as cluster_vae
+from ._discrete import content_style as content_style
 from ._discrete import qlae as qlae
 from ._discrete import vq_vae as vq_vae
 from ._equation import equation as equation
@@ -54,6 +56,8 @@ RECIPES: Mapping[str, Callable[..., Recipe]] = {
     "vq-vae": vq_vae,
     "qlae": qlae,
     "binary-vae": binary_vae,
+    "cluster-vae": cluster_vae,
+    "content-style": content_style,
     "flow": flow,
     "ffjord": ffjord,
     "coupling-flow": coupling_flow,

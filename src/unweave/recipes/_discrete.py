@@ -11,15 +11,31 @@ from .. import train
 from .._model import Key
 from .._noise import AbstractNoise
 from ..data import Dataset
+from ..networks import MLP
 from ..networks.discrete import (
     QLAE,
     VQVAE,
     BinaryVAE,
+    ClusterVAE,
+    ContentStyleVAE,
     start_binary_vae,
+    start_cluster_vae,
+    start_content_style_vae,
     start_qlae,
     start_vqvae,
 )
-from ..train import Budget, Descend, MovingCodebook, Plan, Recipe
+from ..train import (
+    AbstractStepper,
+    Adversarial,
+    Budget,
+    Descend,
+    MovingCodebook,
+    Plan,
+    Recipe,
+)
+
+# what a rival tells of a group: its number, or the rest of dividing it by this
+_MOST_GROUPS = 64
 
 
 def vq_vae(
@@ -131,3 +147,84 @@ def binary_vae(
         return Descend(train.binary_elbo(bits, beta), optax.adam(learning_rate))
 
     return Recipe("binary-vae", options, build, Plan(stepper, epochs, batch, patience))
+
+
+def cluster_vae(
+    *,
+    clusters: int = 10,
+    latents: int = 10,
+    start: float = 0.35,
+    information: float = 1.0,
+    consistency: float = 1.0,
+    epochs: int = 15,
+    batch: int = 64,
+    learning_rate: float = 1e-3,
+    patience: int | None = None,
+    widths: tuple[int, ...] = (256, 256),
+    convolutional: bool | None = None,
+    noise: AbstractNoise | None = None,
+) -> Recipe:
+    """A variational autoencoder with one of `clusters` clusters beside its latents, found without
+    labels. Over the share `start` of all steps the assignment learns the clusters of a graph of
+    neighbours; then it is freed, to stay the same where observations are moved a little and to say
+    as much about them as it can."""
+    options = locals()
+
+    def build(data: Dataset, key: Key) -> ClusterVAE:
+        return start_cluster_vae(
+            data, clusters, latents, widths=widths, convolutional=convolutional, noise=noise,
+            key=key,
+        )  # fmt: skip
+
+    def stepper(budget: Budget) -> Descend:
+        objective = train.clustering(
+            round(start * budget.steps), information=information, consistency=consistency
+        )
+        rate = optax.cosine_decay_schedule(learning_rate, budget.steps)
+        return Descend(objective, optax.adam(rate))
+
+    plan = Plan(stepper, epochs, batch, patience, rows=train.neighbourly(clusters))
+    return Recipe("cluster-vae", options, build, plan)
+
+
+def content_style(
+    *,
+    content: int = 4,
+    style: int = 8,
+    alone: float = 0.5,
+    beta: float = 1.0,
+    adversary: float = 0.0,
+    epochs: int = 50,
+    batch: int = 64,
+    learning_rate: float = 1e-3,
+    patience: int | None = None,
+    widths: tuple[int, ...] = (256, 256),
+    rival_widths: tuple[int, ...] = (64, 64),
+    convolutional: bool | None = None,
+    noise: AbstractNoise | None = None,
+) -> Recipe:
+    """A variational autoencoder whose latents are parted into the content that a group shares (its
+    label, or its patient) and the style of each observation (Bouchacourt et al. 2018). With
+    `adversary` a rival tries to tell the group by the style, which is drawn to leave it nothing."""
+    options = locals()
+
+    def build(data: Dataset, key: Key) -> ContentStyleVAE:
+        train.grouped(data)  # says what is wrong before anything is made
+        return start_content_style_vae(
+            data, content, style, widths=widths, convolutional=convolutional, noise=noise, key=key
+        )
+
+    def stepper(budget: Budget) -> AbstractStepper:
+        rate = optax.cosine_decay_schedule(learning_rate, budget.steps)
+        if not adversary:
+            return Descend(train.group_elbo(beta, alone), optax.adam(rate))
+        return Adversarial(
+            lambda key: MLP(style, _MOST_GROUPS, rival_widths, key=key),
+            train.group_adversary(adversary, beta, alone),
+            train.group_rival(),
+            optax.adam(rate),
+            optax.adam(learning_rate),
+        )
+
+    plan = Plan(stepper, epochs, batch, patience, rows=train.grouped)
+    return Recipe("content-style", options, build, plan)

@@ -311,6 +311,32 @@ _ENTRIES: Mapping[str, str] = {
   booktitle = {International Conference on Learning Representations},
   year = {2017}
 }""",
+    "jiang2017": """@inproceedings{jiang2017variational,
+  author = {Jiang, Zhuxi and Zheng, Yin and Tan, Huachun and Tang, Bangsheng and Zhou, Hanning},
+  title = {Variational Deep Embedding: An Unsupervised and Generative Approach to Clustering},
+  booktitle = {International Joint Conference on Artificial Intelligence},
+  year = {2017}
+}""",
+    "hu2017": """@inproceedings{hu2017learning,
+  author = {Hu, Weihua and Miyato, Takeru and Tokui, Seiya and Matsumoto, Eiichi
+    and Sugiyama, Masashi},
+  title = {Learning Discrete Representations via Information Maximizing Self-Augmented Training},
+  booktitle = {International Conference on Machine Learning},
+  year = {2017}
+}""",
+    "ng2002": """@inproceedings{ng2002spectral,
+  author = {Ng, Andrew Y. and Jordan, Michael I. and Weiss, Yair},
+  title = {On Spectral Clustering: Analysis and an Algorithm},
+  booktitle = {Advances in Neural Information Processing Systems},
+  year = {2002}
+}""",
+    "bouchacourt2018": """@inproceedings{bouchacourt2018multi,
+  author = {Bouchacourt, Diane and Tomioka, Ryota and Nowozin, Sebastian},
+  title = {Multi-Level Variational Autoencoder: Learning Disentangled Representations from Grouped
+    Observations},
+  booktitle = {AAAI Conference on Artificial Intelligence},
+  year = {2018}
+}""",
     "loshchilov2019": """@inproceedings{loshchilov2019decoupled,
   author = {Loshchilov, Ilya and Hutter, Frank},
   title = {Decoupled Weight Decay Regularization},
@@ -337,6 +363,8 @@ _USED: Mapping[str, tuple[str, ...]] = {
     "gaussian-mixture": ("mclachlan2000", "tipping1999"),
     "vq-vae": ("oord2017", "dhariwal2020", "kingma2015"),
     "qlae": ("hsu2023", "bengio2013", "loshchilov2019"),
+    "cluster-vae": ("jiang2017", "hu2017", "ng2002", *_VAE),
+    "content-style": ("bouchacourt2018", *_VAE),
     "binary-vae": ("bengio2013", "maddison2017", *_VAE),
     "resnet": ("he2016", "lu2018", "kingma2015"),
     "revnet": ("gomez2017", "lu2018", "kingma2015"),

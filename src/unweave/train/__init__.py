@@ -1,6 +1,9 @@
 """Training: recipes, objectives, steppers, and the one loop."""
 
 from ._average import Averaged as Averaged
+from ._clusters import clustering as clustering
+from ._clusters import mutual_information as mutual_information
+from ._clusters import neighbourly as neighbourly
 from ._discrete import MovingCodebook as MovingCodebook
 from ._discrete import binary_elbo as binary_elbo
 from ._discrete import concrete_bits as concrete_bits
@@ -15,6 +18,11 @@ from ._folder import RunFolder as RunFolder
 from ._folder import RunFolderError as RunFolderError
 from ._folder import as_toml as as_toml
 from ._folder import fingerprint as fingerprint
+from ._groups import group_adversary as group_adversary
+from ._groups import group_elbo as group_elbo
+from ._groups import group_posterior as group_posterior
+from ._groups import group_rival as group_rival
+from ._groups import grouped as grouped
 from ._loop import Interrupted as Interrupted
 from ._loop import Progress as Progress
 from ._loop import Row as Row
@@ -22,6 +30,7 @@ from ._loop import Trained as Trained
 from ._loop import Trainer as Trainer
 from ._loop import TrainingFailed as TrainingFailed
 from ._loop import Watch as Watch
+from ._neighbours import neighbour_clusters as neighbour_clusters
 from ._objectives import Conditioned as Conditioned
 from ._objectives import Objective as Objective
 from ._objectives import Rows as Rows

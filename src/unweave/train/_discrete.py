@@ -20,7 +20,7 @@ Estimator: TypeAlias = Callable[[Float[Array, "batch bit"], Key], Float[Array, "
 
 def straight_through(value: Array, gradient: Array) -> Array:
     """`value`, whose gradient is passed on to `gradient` as if it were that (Bengio, Léonard and
-    Courville 2013, section 4)."""
+    Courville 2013)."""
     return gradient + jax.lax.stop_gradient(value - gradient)
 
 
@@ -140,8 +140,8 @@ def usage(counts: Float[Array, " code"], *, least: float = 0.0) -> Metrics:
 
 
 def sure_bits() -> Estimator:
-    r"""$b \sim \text{Bernoulli}(\sigma(l))$, its gradient that of $\sigma(l)$ (Bengio et al. 2013,
-    section 4)."""
+    r"""$b \sim \text{Bernoulli}(\sigma(l))$, its gradient that of $\sigma(l)$ (Bengio et al.
+    2013)."""
 
     def estimator(logits: Array, key: Key) -> Array:
         p = jax.nn.sigmoid(logits)

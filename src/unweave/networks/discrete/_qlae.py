@@ -116,7 +116,7 @@ def start_qlae(
     noise: AbstractNoise | None = None,
     key: Key,
 ) -> QLAE:
-    """A model whose values are spread evenly over $[-1/2, 1/2]$ (Hsu et al. 2023, appendix A), or
+    """A model whose values are spread evenly over $[-1/2, 1/2]$, or
     over two standard deviations to either side where the nets start as principal axes."""
     pair = start_pair(
         data, latents, moments=1, widths=widths, convolutional=convolutional, noise=noise,
