@@ -192,8 +192,8 @@ def test_the_table_holds_every_recipe():
     deep = {"resnet", "revnet", "polynet", "fractalnet", "lm-resnet", "rk-net", "ode-net", "dgcnn"}
     # recurrent networks and latent ODEs: tests/test_series.py
     series = {"gru", "lstm", "ode-rnn", "neural-cde", "latent-ode"}
-    # groups that share something: tests/test_discrete.py
-    grouped = {"content-style"}
+    # of groups that share something, and of pictures: tests/test_discrete.py
+    grouped = {"content-style", "slots"}
     others = set(OF_COURSES) | flows | deep | series | grouped
     assert {name.split(",")[0] for name in ALL_RECIPES} == set(RECIPES) - others
     for name, make in ALL_RECIPES.items():

@@ -216,6 +216,7 @@ from .recipes import gaussian_mixture as gaussian_mixture
 from .recipes import info_vae as info_vae
 from .recipes import pca as pca
 from .recipes import qlae as qlae
+from .recipes import slots as slots
 from .recipes import vae as vae
 from .recipes import vq_vae as vq_vae
 

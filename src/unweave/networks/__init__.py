@@ -28,11 +28,15 @@ from ._vae import Autoencoder as Autoencoder
 from .discrete import QLAE as QLAE
 from .discrete import VQVAE as VQVAE
 from .discrete import BinaryVAE as BinaryVAE
+from .discrete import BroadcastDecoder as BroadcastDecoder
+from .discrete import CentredNet as CentredNet
 from .discrete import ClusterVAE as ClusterVAE
 from .discrete import ContentStyleVAE as ContentStyleVAE
 from .discrete import ImageView as ImageView
 from .discrete import RowView as RowView
 from .discrete import SeriesView as SeriesView
+from .discrete import SlotEncoder as SlotEncoder
+from .discrete import SplitEncoder as SplitEncoder
 from .flows import AbstractContinuousFlow as AbstractContinuousFlow
 from .flows import ChannelBlock as ChannelBlock
 from .flows import ChannelField as ChannelField

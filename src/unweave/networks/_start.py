@@ -73,8 +73,7 @@ def start_pair(
     """
     schema = data.schema
     is_image = not schema.is_series
-    if noise is None and is_image and data.observations.dtype.kind in "bu":
-        noise = Bernoulli()
+    noise = _of_pictures(data, noise)
     scale = _scale_for(data.observations, noise)
     if convolutional is None:
         convolutional = is_image and min(schema.shape[:-1]) >= _SMALLEST_CONVOLVED
@@ -94,10 +93,15 @@ def start_pair(
 
 def observation_noise(data: Dataset, noise: AbstractNoise | None) -> tuple[AbstractNoise, Scale]:
     """The noise that suits `data` where none is given, and the scale that goes with it."""
-    if noise is None and not data.schema.is_series and data.observations.dtype.kind in "bu":
-        noise = Bernoulli()
+    noise = _of_pictures(data, noise)
     scale = _scale_for(data.observations, noise)
     return noise or Gaussian.learned(data.schema.shape[-1:]), scale
+
+
+def _of_pictures(data: Dataset, noise: AbstractNoise | None) -> AbstractNoise | None:
+    if noise is None and not data.schema.is_series and data.observations.dtype.kind in "bu":
+        return Bernoulli()
+    return noise
 
 
 def _scale_for(observations: np.ndarray, noise: AbstractNoise | None) -> Scale:

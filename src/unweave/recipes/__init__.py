@@ -20,6 +20,7 @@ from ._discrete import binary_vae as binary_vae
 from ._discrete import cluster_vae as cluster_vae
 from ._discrete import content_style as content_style
 from ._discrete import qlae as qlae
+from ._discrete import slots as slots
 from ._discrete import vq_vae as vq_vae
 from ._equation import equation as equation
 from ._flows import coupling_flow as coupling_flow
@@ -58,6 +59,7 @@ RECIPES: Mapping[str, Callable[..., Recipe]] = {
     "binary-vae": binary_vae,
     "cluster-vae": cluster_vae,
     "content-style": content_style,
+    "slots": slots,
     "flow": flow,
     "ffjord": ffjord,
     "coupling-flow": coupling_flow,

@@ -11,7 +11,7 @@ from .. import train
 from .._model import Key
 from .._noise import AbstractNoise
 from ..data import Dataset
-from ..networks import MLP
+from ..networks import MLP, VAE
 from ..networks.discrete import (
     QLAE,
     VQVAE,
@@ -22,6 +22,7 @@ from ..networks.discrete import (
     start_cluster_vae,
     start_content_style_vae,
     start_qlae,
+    start_slots,
     start_vqvae,
 )
 from ..train import (
@@ -192,6 +193,7 @@ def content_style(
     content: int = 4,
     style: int = 8,
     alone: float = 0.5,
+    tell: float = 10.0,
     beta: float = 1.0,
     adversary: float = 0.0,
     epochs: int = 50,
@@ -204,8 +206,9 @@ def content_style(
     noise: AbstractNoise | None = None,
 ) -> Recipe:
     """A variational autoencoder whose latents are parted into the content that a group shares (its
-    label, or its patient) and the style of each observation (Bouchacourt et al. 2018). With
-    `adversary` a rival tries to tell the group by the style, which is drawn to leave it nothing."""
+    label, or its patient) and the style of each observation (Bouchacourt et al. 2018). `tell` draws
+    contents of one group together and those of others apart; with `adversary` a rival tries to tell
+    the group by the style, which is drawn to leave it nothing."""
     options = locals()
 
     def build(data: Dataset, key: Key) -> ContentStyleVAE:
@@ -217,10 +220,10 @@ def content_style(
     def stepper(budget: Budget) -> AbstractStepper:
         rate = optax.cosine_decay_schedule(learning_rate, budget.steps)
         if not adversary:
-            return Descend(train.group_elbo(beta, alone), optax.adam(rate))
+            return Descend(train.group_elbo(beta, alone, tell), optax.adam(rate))
         return Adversarial(
             lambda key: MLP(style, _MOST_GROUPS, rival_widths, key=key),
-            train.group_adversary(adversary, beta, alone),
+            train.group_adversary(adversary, beta, alone, tell),
             train.group_rival(),
             optax.adam(rate),
             optax.adam(learning_rate),
@@ -228,3 +231,34 @@ def content_style(
 
     plan = Plan(stepper, epochs, batch, patience, rows=train.grouped)
     return Recipe("content-style", options, build, plan)
+
+
+def slots(
+    *,
+    objects: int = 4,
+    latents: int = 8,
+    beta: float = 1.0,
+    warm_up: float = 0.2,
+    width: int = 32,
+    epochs: int = 60,
+    batch: int = 32,
+    learning_rate: float = 1e-3,
+    patience: int | None = None,
+    noise: AbstractNoise | None = None,
+) -> Recipe:
+    """A β-VAE with `latents` latents for each of `objects` objects of a picture, or for what is
+    behind them, which slot attention finds (Locatello et al. 2020) and a spatial broadcast decodes.
+    The weight of the divergence grows over the share `warm_up` of all steps."""
+    options = locals()
+
+    def build(data: Dataset, key: Key) -> VAE:
+        return start_slots(data, objects, latents, width=width, noise=noise, key=key)
+
+    def stepper(budget: Budget) -> Descend:
+        objective = train.elbo(beta, warm_up=round(warm_up * budget.steps))
+        rate = optax.warmup_cosine_decay_schedule(
+            0.0, learning_rate, budget.steps // 20, max(budget.steps, 20)
+        )
+        return Descend(objective, optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rate)))
+
+    return Recipe("slots", options, build, Plan(stepper, epochs, batch, patience))

@@ -1,9 +1,11 @@
 r"""What a model with a cluster is fitted to: its bound, and terms that make the cluster one of
 the data's own."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from .._model import AbstractClustered, Key, categorical_kl
 from ..data import Dataset
@@ -12,7 +14,7 @@ from ._objectives import Objective, Step
 from ._supervised import Answered
 
 
-def neighbourly(clusters: int):
+def neighbourly(clusters: int) -> Callable[[Dataset], Answered]:
     """Rows with a cluster of each observation to begin with, by `neighbour_clusters`."""
 
     def rows(data: Dataset) -> Answered:
@@ -57,7 +59,7 @@ def clustering(start: int, *, information: float = 1.0, consistency: float = 1.0
         shared = mutual_information(logits)
         agreement = divergence(jax.lax.stop_gradient(logits), moved)
         own = consistency * agreement - information * shared
-        begun = -jnp.take_along_axis(moved, batch.answer[:, None], axis=1).mean()
+        begun = _cross_entropy(moved, batch.answer)
         loss = misfit + kl + jnp.where(step < start, begun, own)
         return loss, {
             "elbo": -misfit - kl,
@@ -68,6 +70,15 @@ def clustering(start: int, *, information: float = 1.0, consistency: float = 1.0
         }
 
     return objective
+
+
+def _cross_entropy(
+    log_q: Float[Array, "batch cluster"], answer: Int[Array, " batch"]
+) -> Float[Array, ""]:
+    """To the clusters that are known, in nats; -1 is unknown."""
+    known = answer >= 0
+    each = jnp.take_along_axis(log_q, jnp.maximum(answer, 0)[:, None], axis=1)[:, 0]
+    return -jnp.where(known, each, 0).sum() / jnp.maximum(known.sum(), 1).astype(log_q.dtype)
 
 
 def mutual_information(logits: Float[Array, "batch cluster"]) -> Float[Array, ""]:

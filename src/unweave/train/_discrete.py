@@ -2,7 +2,7 @@ r"""What models with discrete latents are fitted to: codes that are replaced by 
 and bits that a gradient passes straight through."""
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax
@@ -81,15 +81,20 @@ class MovingCodebook(AbstractStepper):
     decay: float = eqx.field(static=True, default=0.99)
     dead: float = eqx.field(static=True, default=0.1)
 
-    def init(self, model: AbstractCodebook, *, key: Key) -> State:
-        """Averages of nothing."""
+    def init(self, model: eqx.Module, *, key: Key) -> State:
+        """Averages of nothing; raises `TypeError` for a model without a codebook."""
+        if not isinstance(model, AbstractCodebook):
+            raise TypeError(
+                f"{type(model).__name__} has no codebook that a moving average could keep; use "
+                "Descend(quantised()), or a VQVAE."
+            )
         nothing = Moving(jnp.zeros(len(model.codebook)), jnp.zeros_like(model.codebook))
         return State(model, _start(self.optimiser, model), _zero(), rival=nothing)
 
     def step(self, state: State, x: Batch, key: Key) -> tuple[State, Metrics]:
         """One descent, and the codebook after it."""
 
-        def loss(model: AbstractCodebook) -> tuple[Array, Metrics]:
+        def loss(model: AbstractCodebook) -> tuple[Array, dict[str, Any]]:
             value, metrics, found = _quantised_terms(model, x, 0.0, self.commit)
             return value, {**metrics, "found": found}
 

@@ -13,6 +13,9 @@ from ..data import Dataset
 from ._objectives import Loss, Metrics, Objective, PairObjective, Step
 from ._supervised import Answered
 
+# how near contents of one group should be, in standard deviations of their prior
+_NEAR = 0.3
+
 
 def grouped(data: Dataset) -> Answered:
     """The observations and the number of each one's group: its label, or what it must not be split
@@ -50,25 +53,44 @@ def group_posterior(
     return shared, -0.5 * jnp.log(together)
 
 
-def group_elbo(beta: float = 1.0, alone: float = 0.5) -> Objective:
+def neighbours_in_group(
+    content: Float[Array, "batch content"], same: Bool[Array, "batch batch"]
+) -> Float[Array, ""]:
+    r"""$-\log \sum_{j \in G_i} p_{ij}$ averaged over those $i$ that have a companion in the batch,
+    with $p_{ij} \propto \exp(-\|c_i - c_j\|^2 / 2 h^2)$ over all $j \ne i$ and $h = 0.3$, which
+    parts groups well within a standard normal: how badly the nearest contents tell the group
+    (Goldberger et al. 2005)."""
+    squares = ((content[:, None] - content[None]) ** 2).sum(-1) / (2 * _NEAR**2)
+    others = ~jnp.eye(len(content), dtype=bool)
+    every = jax.nn.logsumexp(jnp.where(others, -squares, -jnp.inf), axis=1)
+    companions = others & same
+    found = companions.any(1)
+    # a group of one has no companion to be near to, and must not spoil the gradient
+    own = jnp.where(companions | ~found[:, None], -squares, -jnp.inf)
+    misses = jnp.where(found, every - jax.nn.logsumexp(own, axis=1), 0)
+    return misses.sum() / jnp.maximum(found.sum(), 1).astype(misses.dtype)
+
+
+def group_elbo(beta: float = 1.0, alone: float = 0.5, tell: float = 0.0) -> Objective:
     r"""ML-VAE: $-\log p(x_i \mid c_G, s_i) + \beta [\mathrm{KL}(q(c \mid G)) / |G| +
     \mathrm{KL}(q(s \mid x_i))]$, averaged over the batch, with one draw $c_G \sim q(c \mid G)$ of
     the product of the Gaussians of all members in the batch (Bouchacourt et al. 2018, section 3).
 
-    With a share `alone` of the batch drawn anew at each step the group's evidence is that of one
-    other member instead: a single observation's content is then as good as the group's, and what
-    it says of that member's style is of no use.
+    `tell` times `neighbours_in_group` of a draw of each one's content is added, so that content
+    comes to say what group it is of before style does. With a share `alone` of the batch drawn anew
+    at each step the group's evidence is that of one other member instead: a single observation's
+    content is then as good as the group's, and what it says of that member's style is of no use.
     """
 
     def objective(model: AbstractSplit, batch: Answered, key: Key, step: Step):
-        loss, metrics, _ = _group_terms(model, batch, key, beta, alone)
+        loss, metrics, _ = _group_terms(model, batch, key, beta, alone, tell)
         return loss, metrics
 
     return objective
 
 
 def _group_terms(
-    model: AbstractSplit, batch: Answered, key: Key, beta: float, alone: float
+    model: AbstractSplit, batch: Answered, key: Key, beta: float, alone: float, tell: float
 ) -> tuple[Loss, Metrics, Float[Array, "batch style"]]:
     x, n = batch.x, model.content
     mean, log_std = jax.vmap(model.posterior)(x)
@@ -80,7 +102,8 @@ def _group_terms(
     of_group = shared + jnp.exp(shared_log_std) * noise[jnp.argmax(same, axis=1)]
     # a member drawn from each one's group
     member = jnp.argmax(jnp.where(same, jax.random.uniform(other_key, same.shape), -1.0), axis=1)
-    of_member = (mean[:, :n] + jnp.exp(log_std[:, :n]) * noise)[member]
+    drawn = mean[:, :n] + jnp.exp(log_std[:, :n]) * noise
+    of_member = drawn[member]
     by_itself = jax.random.bernoulli(alone_key, alone, (len(x), 1))
     content = jnp.where(by_itself, of_member, of_group)
     style = mean[:, n:] + jnp.exp(log_std[:, n:]) * jax.random.normal(style_key, mean[:, n:].shape)
@@ -91,17 +114,21 @@ def _group_terms(
     of_one = gaussian_kl(mean[:, :n], log_std[:, :n]).sum(1)
     content_kl = jnp.where(by_itself[:, 0], of_one[member], of_all).mean()
     style_kl = gaussian_kl(mean[:, n:], log_std[:, n:]).sum(1).mean()
-    loss = misfit + beta * (content_kl + style_kl)
+    told = neighbours_in_group(drawn, same)
+    loss = misfit + beta * (content_kl + style_kl) + tell * told
     metrics = {
         "elbo": -misfit - content_kl - style_kl,
         "reconstruction": misfit,
         "kl_content": content_kl,
         "kl_style": style_kl,
+        "told": told,
     }
     return loss, metrics, style
 
 
-def group_adversary(weight: float, beta: float = 1.0, alone: float = 0.5) -> PairObjective:
+def group_adversary(
+    weight: float, beta: float = 1.0, alone: float = 0.5, tell: float = 0.0
+) -> PairObjective:
     r"""`group_elbo` and `weight` times $\mathrm{KL}(\overline{g} \,\|\, r(s))$, up to a constant.
 
     The rival $r$ tells the group by the style, and $\overline{g}$ are the shares of the groups in
@@ -110,7 +137,7 @@ def group_adversary(weight: float, beta: float = 1.0, alone: float = 0.5) -> Pai
     """
 
     def objective(model: AbstractSplit, rival: Any, batch: Answered, key: Key, step: Step):
-        loss, metrics, style = _group_terms(model, batch, key, beta, alone)
+        loss, metrics, style = _group_terms(model, batch, key, beta, alone, tell)
         told = jax.nn.log_softmax(jax.vmap(rival)(style))
         shares = jax.nn.one_hot(batch.answer % told.shape[1], told.shape[1]).mean(0)
         hidden = -(told @ shares).mean()

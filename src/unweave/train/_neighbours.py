@@ -23,7 +23,7 @@ def neighbour_clusters(
     loosely does not take the place of two others.
 
     **Arguments:** `observations` `(n, ...)`, NaN = not observed: such entries are filled with the
-    mean. **Returns:** the cluster of each, `(n,)`; zeros where there are too few to part.
+    mean. **Returns:** the cluster of each, `(n,)`; -1 for all where there are too few to part.
     """
     # scikit-learn and the sparse matrices take half a second to import: only where needed
     from scipy.sparse import csr_matrix, diags
@@ -35,7 +35,7 @@ def neighbour_clusters(
     some = np.linspace(0, n - 1, min(n, _MOST)).round().astype(int)
     vectors = round(1.6 * clusters)
     if len(some) < max(2 * vectors, neighbours + 2, 8):
-        return np.zeros(n, np.int32)
+        return np.full(n, -1, np.int32)
     near = _nearest(rows[some], rows[some], neighbours + 1)
     count = len(some)
     ends = (np.repeat(np.arange(count), neighbours + 1), near.ravel())
@@ -60,8 +60,14 @@ def _principal(observations: np.ndarray) -> np.ndarray:
     seen = ~np.isnan(rows)
     total = np.where(seen, rows, 0).sum(0) / np.maximum(seen.sum(0), 1)
     rows = np.where(seen, rows, total) - total
-    _, vectors = np.linalg.eigh((rows.T @ rows).astype(np.float64))
-    return rows @ vectors[:, ::-1][:, :_AXES].astype(np.float32)
+    size = min(rows.shape)
+    if size <= 2 * _AXES:
+        return rows
+    from scipy.sparse.linalg import svds
+
+    start = np.random.default_rng(0).normal(size=size).astype(np.float32)
+    _, _, axes = svds(rows, k=_AXES, v0=start)
+    return rows @ axes.T
 
 
 def _nearest(rows: np.ndarray, among: np.ndarray, count: int) -> np.ndarray:

@@ -7,7 +7,9 @@ from typing import ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
+from ..._keys import split_on_host
 from ..._latents import Latents, normal
 from ..._model import (
     AbstractDensity,
@@ -21,6 +23,8 @@ from ..._model import (
 )
 from ..._noise import AbstractNoise
 from ...data import Dataset, Scale
+from .._mlp import MLP, Flat
+from .._nets import Stack, conv_encoder
 from .._observe import bounded, emit, evidence_bound, network_input, observation_log_likelihood
 from .._start import start_pair
 
@@ -83,6 +87,47 @@ class ContentStyleVAE(AbstractSplit, AbstractDensity):
         return evidence_bound(self, x, condition, draws=self.draws, key=key)
 
 
+class CentredNet(eqx.Module):
+    """A net that sees a picture with its object in the middle, wherever it was: moved, with linear
+    interpolation, so that the centre of mass of the squared differences from the median is there.
+    """
+
+    net: Callable
+
+    def __call__(self, x: Float[Array, "*shape"]) -> Float[Array, " out"]:
+        """The numbers of one picture."""
+        return self.net(centred(x))
+
+
+def centred(x: Float[Array, "row column channel"]) -> Float[Array, "row column channel"]:
+    """The picture with its centre of mass in the middle, and its median where it ended before."""
+    ground = jax.lax.stop_gradient(jnp.median(x))
+    mass = jax.lax.stop_gradient((x - ground) ** 2).sum(-1) + 1e-12
+    moved = x - ground
+    for axis in (0, 1):
+        size = x.shape[axis]
+        place = jnp.arange(size, dtype=x.dtype)
+        shift = (mass.sum(1 - axis) @ place) / mass.sum() - 0.5 * (size - 1)
+        # row i of the new picture is read at i + shift of the old one
+        away = jnp.abs(place[:, None] + shift - place[None])
+        weights = jnp.maximum(1 - away, 0)
+        moved = jnp.moveaxis(jnp.tensordot(weights, moved, axes=(1, axis)), 0, axis)
+    return moved + ground
+
+
+class SplitEncoder(eqx.Module):
+    """Two nets side by side, each with means and then log standard deviations of its latents, as
+    one net with all means first."""
+
+    content: Callable
+    style: Callable
+
+    def __call__(self, x: Float[Array, "*shape"]) -> Float[Array, " twice"]:
+        """Means of content and style, then their log standard deviations."""
+        halves = [jnp.split(net(x), 2) for net in (self.content, self.style)]
+        return jnp.concatenate([half[i] for i in (0, 1) for half in halves])
+
+
 def start_content_style_vae(
     data: Dataset,
     content: int,
@@ -93,9 +138,24 @@ def start_content_style_vae(
     noise: AbstractNoise | None = None,
     key: Key,
 ) -> ContentStyleVAE:
-    """A model with the nets that suit the data."""
+    """A model with the nets that suit the data.
+
+    Of pictures, content has a net of its own that sees them centred: what a group shares is seldom
+    where in the picture it is.
+    """
     size = content + style
-    pair = start_pair(data, size, widths=widths, convolutional=convolutional, noise=noise, key=key)
+    pair_key, content_key, style_key = split_on_host(key, 3)
+    pair = start_pair(
+        data, size, widths=widths, convolutional=convolutional, noise=noise, key=pair_key
+    )
+    shape = data.schema.shape
+    if len(shape) == 3:
+        seen = Flat(MLP(data.schema.size, 2 * content, widths, key=content_key), (2 * content,))
+        if isinstance(pair.encoder, Stack):
+            own: Callable = conv_encoder(shape, 2 * style, widths=widths, key=style_key)
+        else:
+            own = Flat(MLP(data.schema.size, 2 * style, widths, key=style_key), (2 * style,))
+        pair = pair._replace(encoder=SplitEncoder(CentredNet(seen), own))
     names = [f"content{i + 1}" for i in range(content)] + [f"style{i + 1}" for i in range(style)]
     latents = Latents(tuple(names), ("",) * size, (normal(),) * size)
     return ContentStyleVAE(latents, *pair, content)
