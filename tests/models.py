@@ -12,12 +12,16 @@ from unweave.recipes import (
     autoencoder,
     beta_tcvae,
     beta_vae,
+    binary_vae,
+    cluster_vae,
     dip_vae,
     factor_vae,
     gaussian_mixture,
     info_vae,
     pca,
+    qlae,
     vae,
+    vq_vae,
 )
 from unweave.run import Run, fit
 from unweave.train import Recipe
@@ -33,6 +37,10 @@ ALL_RECIPES: Mapping[str, Callable[..., Recipe]] = {
     "dip-vae, of samples": functools.partial(dip_vae, **_SMALL, of_samples=True),
     "info-vae": functools.partial(info_vae, **_SMALL),
     "autoencoder": functools.partial(autoencoder, **_SMALL),
+    "vq-vae": functools.partial(vq_vae, **_SMALL, codes=8, width=4),
+    "qlae": functools.partial(qlae, **_SMALL, values=4),
+    "binary-vae": functools.partial(binary_vae, **_SMALL),
+    "cluster-vae": functools.partial(cluster_vae, **{**_SMALL, "latents": 1}, clusters=3),
     "pca": functools.partial(pca, latents=2),
     "gaussian-mixture": functools.partial(gaussian_mixture, latents=2, components=2),
 }

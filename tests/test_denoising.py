@@ -16,8 +16,8 @@ import scipy.stats
 import unweave as uw
 from unweave import train
 from unweave._check import check_model
+from unweave._families import AbstractDenoiser, AbstractSmoothed
 from unweave._latents import Latents
-from unweave._model import AbstractDenoiser, AbstractSmoothed
 from unweave._noising import VE, VP, drift, noise_within, score
 from unweave._save import load_model, save_model
 from unweave._schema import Schema

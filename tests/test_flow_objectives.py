@@ -12,7 +12,7 @@ import pytest
 from scipy.optimize import linear_sum_assignment
 
 from unweave import train
-from unweave._model import AbstractVelocity
+from unweave._families import AbstractVelocity
 from unweave._transport import Motion, exact_growth, transport
 from unweave.networks import MLP
 from unweave.train import Averaged, Descend

@@ -196,7 +196,9 @@ def test_the_table_holds_every_recipe():
     games = {"gan", "dcgan", "cgan", "infogan", "aae", "vae-gan", "bigan", "cyclegan", "meg"}
     # so have denoising models: tests/test_denoising.py
     denoising = {"diffusion", "ncsn", "dde"}
-    others = set(OF_COURSES) | flows | denoising | deep | series | games
+    # of groups that share something, and of pictures: tests/test_discrete.py
+    grouped = {"content-style", "slots"}
+    others = set(OF_COURSES) | flows | denoising | deep | series | games | grouped
     assert {name.split(",")[0] for name in ALL_RECIPES} == set(RECIPES) - others
     for name, make in ALL_RECIPES.items():
         assert make().name == name.split(",")[0]

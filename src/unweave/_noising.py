@@ -12,7 +12,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ._model import AbstractDenoiser, Condition, Latent, Scalar
+from ._families import AbstractDenoiser
+from ._model import (
+    Condition,
+    Latent,
+    Scalar,
+)
 
 
 class AbstractNoising(eqx.Module):

@@ -9,7 +9,14 @@ import numpy as np
 from ._many import many, real
 from ._model import AbstractDecoder, AbstractPredictor
 from .data import Split
-from .evaluate import NOTHING, explained_variance, observed_mean, reconstruction_score, summarise
+from .evaluate import (
+    NOTHING,
+    choice_use,
+    explained_variance,
+    observed_mean,
+    reconstruction_score,
+    summarise,
+)
 from .networks import fit_pca
 from .networks.schemes import Classifier, DeepNet, Regressor, parameters, refinements, score
 from .networks.schemes import verdict as depth_verdict
@@ -62,10 +69,17 @@ def measure(
         "kl_per_latent": summary.kl_per_latent,
         "active": summary.active,
         "active_latents": summary.active_latents,
+        "choices": choices(model, data),
         "prediction": prediction(model, data),
         "split": data.how,
         "notes": list(data.train.notes),
     }
+
+
+def choices(model: eqx.Module, data: Split) -> dict[str, Any] | None:
+    """What use test data make of the values that latents choose among; None without such."""
+    use = choice_use(model, data.test)
+    return None if use is None else {**asdict(use), "sentence": use.sentence()}
 
 
 def prediction(model: eqx.Module, data: Split) -> dict[str, Any] | None:

@@ -15,8 +15,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Num, PRNGKeyArray, PyTree
 
+from ._families import AbstractSplit
 from ._many import many
-from ._model import AbstractDecoder, AbstractEncoder, AbstractSampler, Condition, require
+from ._model import (
+    AbstractDecoder,
+    AbstractEncoder,
+    AbstractSampler,
+    Condition,
+    require,
+)
 
 #: How many numbers a chunk of observations may hold (8 MB in float32), and how many rows.
 CHUNK_NUMBERS = 2**21
@@ -204,6 +211,38 @@ def _with_key(
 ) -> Array:
     key = jax.random.wrap_key_data(data, impl=kind)
     return function(model, condition if own is None else own, key)
+
+
+def swap(
+    model: AbstractSplit,
+    content_of: Array | np.ndarray,
+    style_of: Array | np.ndarray,
+) -> np.ndarray:
+    r"""Observations `(n, *observation)` with the content of the first and the style of the second
+    of each pair, in the user's units: $\mathbb{E}[x \mid c(x_1), s(x_2)]$.
+
+    **Arguments:** `content_of` and `style_of`, `(n, *observation)` each.
+
+    **Raises:** `TypeError` for a model whose latents are not parted so, `ValueError` for other
+    numbers of observations.
+    """
+    if not isinstance(model, AbstractSplit):
+        raise TypeError(
+            f"swap needs a model with content and style, and {type(model).__name__} has latents of "
+            "one kind; fit the recipe content-style."
+        )
+    if len(content_of) != len(style_of):
+        raise ValueError(
+            f"{len(content_of)} observations were given for the content and {len(style_of)} for "
+            "the style; give as many of both."
+        )
+    styles = jnp.asarray(np.asarray(style_of, dtype=jax.dtypes.canonicalize_dtype(float)))
+    return _each(_swapped, model, content_of, styles)
+
+
+def _swapped(model: AbstractSplit, x: Array, other: Array) -> Array:
+    z = jnp.concatenate([model.encode(x)[: model.content], model.encode(other)[model.content :]])
+    return model.decode(z)
 
 
 def _each(

@@ -222,6 +222,8 @@ def _fit_text(result: Mapping[str, Any]) -> str:
     if result["active_latents"] is not None and "equation" not in result:
         lines.append(f"{result['active_latents']} of {result['latents']} latents are active")
     lines += result.get("health", [])
+    if result.get("choices") is not None:
+        lines.append(result["choices"]["sentence"])
     lines += [f"{result['stopped']}, in {result['seconds']:.1f} s", f"run: {result['run']}"]
     lines += [f"{kind}: {result[kind]}" for kind in ("report", "article") if kind in result]
     return "\n".join(lines)

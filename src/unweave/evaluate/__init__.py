@@ -1,5 +1,7 @@
 """Measures of a fitted model."""
 
+from ._choices import ChoiceUse as ChoiceUse
+from ._choices import choice_use as choice_use
 from ._summary import NOTHING as NOTHING
 from ._summary import Summary as Summary
 from ._summary import explained_variance as explained_variance

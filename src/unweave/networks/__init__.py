@@ -1,6 +1,7 @@
 """networks."""
 
 from . import adversarial as adversarial
+from . import discrete as discrete
 from . import schemes as schemes
 from . import series as series
 from ._autoregression import Autoregression as Autoregression
@@ -54,6 +55,18 @@ from .denoising import ancestral as ancestral
 from .denoising import annealed_langevin as annealed_langevin
 from .denoising import start_denoising_density as start_denoising_density
 from .denoising import start_diffusion as start_diffusion
+from .discrete import QLAE as QLAE
+from .discrete import VQVAE as VQVAE
+from .discrete import BinaryVAE as BinaryVAE
+from .discrete import BroadcastDecoder as BroadcastDecoder
+from .discrete import CentredNet as CentredNet
+from .discrete import ClusterVAE as ClusterVAE
+from .discrete import ContentStyleVAE as ContentStyleVAE
+from .discrete import ImageView as ImageView
+from .discrete import RowView as RowView
+from .discrete import SeriesView as SeriesView
+from .discrete import SlotEncoder as SlotEncoder
+from .discrete import SplitEncoder as SplitEncoder
 from .flows import AbstractContinuousFlow as AbstractContinuousFlow
 from .flows import ChannelBlock as ChannelBlock
 from .flows import ChannelField as ChannelField

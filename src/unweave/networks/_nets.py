@@ -49,7 +49,7 @@ def conv_encoder(
     **Arguments:** `shape`, `(row, column, channel)` of an image or `(time, channel)` of a
     series; `channels` after each convolution.
     """
-    sizes = _halved(shape, len(channels))
+    sizes = halved(shape, len(channels))
     ins = (shape[-1], *channels)
     *keys, dense_key = jax.random.split(key, len(sizes))
     layers = [
@@ -72,7 +72,7 @@ def conv_decoder(
 ) -> Stack:
     """A net from `in_size` numbers to an observation of this shape: `conv_encoder` mirrored,
     with the same arguments in the same order."""
-    sizes = _halved(shape, len(channels))
+    sizes = halved(shape, len(channels))
     outs = (shape[-1], *channels)
     *keys, dense_key = jax.random.split(key, len(sizes))
     start = (*sizes[-1], outs[len(sizes) - 1])
@@ -94,7 +94,7 @@ def conv_decoder(
     return Stack((Flat(dense, start), *layers), activation)
 
 
-def _halved(shape: tuple[int, ...], most: int) -> list[tuple[int, ...]]:
+def halved(shape: tuple[int, ...], most: int) -> list[tuple[int, ...]]:
     """The sizes of the axes before each convolution and after the last."""
     if len(shape) < 2 or min(shape) < 1:
         raise ValueError(

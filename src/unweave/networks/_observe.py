@@ -6,7 +6,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from .._model import AbstractPosterior, Condition, Key, Latent, Observation, Scalar, gaussian_kl
+from .._model import (
+    AbstractPosterior,
+    Condition,
+    Key,
+    Latent,
+    Observation,
+    Scalar,
+    gaussian_kl,
+)
 from .._noise import AbstractNoise
 from ..data import Scale
 from ._real import real

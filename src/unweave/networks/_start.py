@@ -73,8 +73,7 @@ def start_pair(
     """
     schema = data.schema
     is_image = not schema.is_series
-    if noise is None and is_image and data.observations.dtype.kind in "bu":
-        noise = Bernoulli()
+    noise = _of_pictures(data, noise)
     scale = _scale_for(data.observations, noise)
     if convolutional is None:
         convolutional = is_image and min(schema.shape[:-1]) >= _SMALLEST_CONVOLVED
@@ -90,6 +89,19 @@ def start_pair(
         outer = MLP(latents, schema.size, widths[::-1], key=decoder_key)
         decoder = Flat(outer, schema.shape)
     return Pair(encoder, decoder, noise or Gaussian.learned(schema.shape[-1:]), scale)
+
+
+def observation_noise(data: Dataset, noise: AbstractNoise | None) -> tuple[AbstractNoise, Scale]:
+    """The noise that suits `data` where none is given, and the scale that goes with it."""
+    noise = _of_pictures(data, noise)
+    scale = _scale_for(data.observations, noise)
+    return noise or Gaussian.learned(data.schema.shape[-1:]), scale
+
+
+def _of_pictures(data: Dataset, noise: AbstractNoise | None) -> AbstractNoise | None:
+    if noise is None and not data.schema.is_series and data.observations.dtype.kind in "bu":
+        return Bernoulli()
+    return noise
 
 
 def _scale_for(observations: np.ndarray, noise: AbstractNoise | None) -> Scale:

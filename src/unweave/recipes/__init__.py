@@ -29,6 +29,12 @@ from ._depth import polynet as polynet
 from ._depth import resnet as resnet
 from ._depth import revnet as revnet
 from ._depth import runge_kutta_net as runge_kutta_net
+from ._discrete import binary_vae as binary_vae
+from ._discrete import cluster_vae as cluster_vae
+from ._discrete import content_style as content_style
+from ._discrete import qlae as qlae
+from ._discrete import slots as slots
+from ._discrete import vq_vae as vq_vae
 from ._equation import equation as equation
 from ._flows import coupling_flow as coupling_flow
 from ._flows import ffjord as ffjord
@@ -61,6 +67,12 @@ RECIPES: Mapping[str, Callable[..., Recipe]] = {
     "autoencoder": autoencoder,
     "pca": pca,
     "gaussian-mixture": gaussian_mixture,
+    "vq-vae": vq_vae,
+    "qlae": qlae,
+    "binary-vae": binary_vae,
+    "cluster-vae": cluster_vae,
+    "content-style": content_style,
+    "slots": slots,
     "flow": flow,
     "ffjord": ffjord,
     "coupling-flow": coupling_flow,

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ._bibliography import ADVERSARIAL
+from ._cited_discrete import DISCRETE
 
 _ENTRIES: Mapping[str, str] = {
     **ADVERSARIAL,
@@ -315,6 +316,7 @@ _ENTRIES: Mapping[str, str] = {
   booktitle = {International Conference on Learning Representations},
   year = {2015}
 }""",
+    **DISCRETE,
 }
 #: The solver and the library behind each method that an equation may be solved with.
 _SOLVED_BY: Mapping[str, tuple[str, ...]] = {
@@ -334,6 +336,12 @@ _USED: Mapping[str, tuple[str, ...]] = {
     "autoencoder": ("hinton2006", "tipping1999", "kingma2015"),
     "pca": ("tipping1999",),
     "gaussian-mixture": ("mclachlan2000", "tipping1999"),
+    "vq-vae": ("oord2017", "dhariwal2020", "kingma2015"),
+    "qlae": ("hsu2023", "bengio2013", "loshchilov2019"),
+    "cluster-vae": ("jiang2017", "hu2017", "ng2002", *_VAE),
+    "slots": ("locatello2020", "watters2019", *_VAE),
+    "content-style": ("bouchacourt2018", "goldberger2005", *_VAE),
+    "binary-vae": ("bengio2013", "maddison2017", *_VAE),
     "resnet": ("he2016", "lu2018", "kingma2015"),
     "revnet": ("gomez2017", "lu2018", "kingma2015"),
     "polynet": ("zhang2017", "lu2018", "kingma2015"),

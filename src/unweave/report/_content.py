@@ -44,8 +44,8 @@ class ReportContent:
     the other latents at the centre of their priors.
 
     **An equation** that was fitted has sections of its own, `equation`; a network that answers
-    has its `prediction`, as `measure` gives it. `health` are sentences on what was generated during
-    training, as `health_words` gives them.
+    has its `prediction`, as `measure` gives it, and one with discrete latents its `choices`.
+    `health` are sentences on what was generated during training, as `health_words` gives them.
     """
 
     title: str
@@ -82,6 +82,7 @@ class ReportContent:
     equation: EquationContent | None = None
     prediction: Mapping[str, Any] | None = None
     health: tuple[str, ...] = ()
+    choices: Mapping[str, Any] | None = None
 
     def __post_init__(self):
         n = len(self.latents)

@@ -9,7 +9,11 @@ import jax
 import numpy as np
 
 from .. import show
-from .._model import AbstractDecoder, AbstractEncoder, AbstractSampler
+from .._model import (
+    AbstractDecoder,
+    AbstractEncoder,
+    AbstractSampler,
+)
 from ..run import Run
 from ._citations import bibtex, citations, keys_of_equation
 from ._content import Measure, ReportContent
@@ -85,6 +89,7 @@ def content_of(run: Run) -> ReportContent:
         equation=equation,
         prediction=result.get("prediction"),
         health=tuple(result.get("health", ())),
+        choices=result.get("choices"),
     )  # fmt: skip
 
 

@@ -37,6 +37,7 @@ def verdict(content: ReportContent) -> tuple[str, ...]:
         *_against_baselines(content),
         _carries_over(content),
         _unused(content),
+        _chosen(content),
         *_samples(content),
         *content.health,
     ]
@@ -211,6 +212,10 @@ def _unused(content: ReportContent) -> str:
     are, would = ("is", "it") if len(names) == 1 else ("are", "them")
     rest = _latents(left)
     return f"Unused {are} {shown}; a model without {would}, with {rest}, would do as well."
+
+
+def _chosen(content: ReportContent) -> str:
+    return "" if content.choices is None else sentence(content.choices["sentence"])
 
 
 def _samples(content: ReportContent) -> list[str]:

@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from .._model import AbstractAdversarial, Condition, Key
+from .._families import AbstractAdversarial
+from .._model import Condition, Key
 from ._objectives import Loss, Metrics, Objective, Rows, Step, parts
 from ._supervised import Answered
 

@@ -7,10 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from .._model import (
+from .._families import (
     AbstractCompared,
     AbstractInformed,
     AbstractTranslator,
+)
+from .._model import (
     Condition,
     Key,
     gaussian_kl,

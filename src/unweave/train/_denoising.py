@@ -15,7 +15,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._model import AbstractDenoiser, Key
+from .._families import AbstractDenoiser
+from .._model import Key
 from .._noising import AbstractNoising
 from ._flow_objectives import _coordinates
 from ._objectives import Objective, Rows, Step, parts

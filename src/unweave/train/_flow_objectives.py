@@ -13,7 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from .._model import AbstractCoordinates, AbstractDensity, AbstractVelocity, Condition, Key
+from .._families import AbstractCoordinates, AbstractVelocity
+from .._model import (
+    AbstractDensity,
+    Condition,
+    Key,
+)
 from ._objectives import Batch, Objective, Rows, Step, parts
 
 Points = Float[Array, "batch coordinate"]

@@ -15,7 +15,12 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .._many import many
-from .._model import AbstractDecoder, AbstractSampler, Condition, Key
+from .._model import (
+    AbstractDecoder,
+    AbstractSampler,
+    Condition,
+    Key,
+)
 from ._objectives import Conditioned, Rows
 from ._supervised import Answered
 

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import PyTree
 
+from .._families import AbstractJudged
 from .._libraries import default_promotion
-from .._model import AbstractJudged, Key
+from .._model import Key
 from ._average import averaged
 from ._objectives import Metrics, Objective, Rows
 from ._steppers import FINAL_STEP, AbstractStepper, State, _zero

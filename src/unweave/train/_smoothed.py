@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
-from .._model import AbstractSmoothed, Key
+from .._families import AbstractSmoothed
+from .._model import Key
 from ._flow_objectives import _coordinates
 from ._objectives import Batch, Loss, Metrics, Objective, Step
 from ._steppers import FINAL_STEP, AbstractStepper, State, _descend, _start, _zero

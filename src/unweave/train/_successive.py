@@ -16,7 +16,11 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from .._libraries import default_promotion
-from .._model import AbstractLayered, Key, Layers
+from .._model import (
+    AbstractLayered,
+    Key,
+    Layers,
+)
 from ._objectives import Loss, Metrics
 from ._steppers import AbstractStepper, State, _zero
 from ._supervised import Answered, supervised

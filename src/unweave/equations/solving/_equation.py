@@ -13,7 +13,14 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ..._latents import Latents
-from ..._model import AbstractCurve, Condition, Key, Latent, Observation, Scalar
+from ..._model import (
+    AbstractCurve,
+    Condition,
+    Key,
+    Latent,
+    Observation,
+    Scalar,
+)
 from ..._noise import (
     AbstractCurveNoise,
     AbstractScaledNoise,

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ..._families import AbstractCompared
 from ..._latents import Latents
 from ..._model import (
-    AbstractCompared,
     AbstractDensity,
     Condition,
     DensityKind,

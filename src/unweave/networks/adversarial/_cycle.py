@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from ..._families import AbstractTranslator
 from ..._model import (
     AbstractEncoder,
-    AbstractTranslator,
     Condition,
     Key,
     Latent,

@@ -13,12 +13,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ..._families import AbstractAdversarial, AbstractInformed
 from ..._latents import Latents
 from ..._model import (
-    AbstractAdversarial,
     AbstractDecoder,
     AbstractDensity,
-    AbstractInformed,
     Condition,
     DensityKind,
     Key,

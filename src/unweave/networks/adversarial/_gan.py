@@ -10,9 +10,9 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ..._families import AbstractAdversarial
 from ..._latents import Latents
 from ..._model import (
-    AbstractAdversarial,
     Condition,
     Key,
     Latent,

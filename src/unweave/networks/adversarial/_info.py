@@ -12,10 +12,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from ..._families import AbstractInformed
 from ..._latents import Latents, normal, uniform
 from ..._model import (
     AbstractEncoder,
-    AbstractInformed,
     Condition,
     Key,
     Latent,

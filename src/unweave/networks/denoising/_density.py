@@ -15,11 +15,11 @@ import jax
 import numpy as np
 import scipy.linalg
 
+from ..._families import AbstractSmoothed
 from ..._keys import split_on_host
 from ..._latents import Latents
 from ..._model import (
     AbstractDensity,
-    AbstractSmoothed,
     Condition,
     DensityKind,
     Key,

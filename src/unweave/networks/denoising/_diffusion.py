@@ -29,10 +29,10 @@ import numpy as np
 from jaxtyping import Array, Float, Num
 
 from ..._course import Course
+from ..._families import AbstractDenoiser
 from ..._latents import Latents
 from ..._model import (
     AbstractDecoder,
-    AbstractDenoiser,
     AbstractDensity,
     AbstractEncoder,
     Condition,

@@ -11,7 +11,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..._model import Key, Latent, Scalar
+from ..._model import (
+    Key,
+    Latent,
+    Scalar,
+)
 from .._conv import Conv, ConvTranspose
 from .._mlp import MLP
 from ..flows._fields import ChannelNet

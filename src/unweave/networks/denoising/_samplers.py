@@ -4,7 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..._model import Condition, Key, Latent, Observation, Scalar
+from ..._model import (
+    Condition,
+    Key,
+    Latent,
+    Observation,
+    Scalar,
+)
 from ._diffusion import Diffusion
 
 

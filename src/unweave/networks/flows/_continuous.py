@@ -15,12 +15,12 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float, Num
 
+from ..._families import AbstractVelocity
 from ..._latents import Latents
 from ..._model import (
     AbstractDecoder,
     AbstractDensity,
     AbstractEncoder,
-    AbstractVelocity,
     Condition,
     DensityKind,
     Key,

@@ -7,7 +7,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..._model import Key, Latent, Scalar
+from ..._model import (
+    Key,
+    Latent,
+    Scalar,
+)
 from .._mlp import MLP
 
 _FREQUENCIES = 16

@@ -18,7 +18,12 @@ import numpy as np
 from jaxtyping import Array
 
 from ..._latents import Latents
-from ..._model import Key, Latent, Observation, Scalar
+from ..._model import (
+    Key,
+    Latent,
+    Observation,
+    Scalar,
+)
 from ...data import Scale
 from .._axes import principal_axes
 from .._pca import PCA, scaled_rows
