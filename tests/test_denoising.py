@@ -1,6 +1,7 @@
 """Diffusion models against closed forms: Gaussian mixtures at every level of noise, the published
 special cases in their papers' own words, SciPy's solver."""
 
+import dataclasses
 import functools
 
 import equinox as eqx
@@ -544,12 +545,14 @@ def test_a_diffusion_model_conforms_and_survives_its_file(told, tmp_path):
     assert eqx.tree_equal(load_model(tmp_path / "model.safetensors").model, model)
 
 
+# with a convolutional net the same takes minutes to compile
 @pytest.mark.slow
-@pytest.mark.parametrize("data", [series(), images()])
-def test_every_net_conforms(data):
-    model = moved(start_diffusion(data, widths=(16,), channels=(4, 8), key=KEY), 0.02)
+def test_a_diffusion_model_of_series_conforms():
+    data = series()
+    model = moved(start_diffusion(data, widths=(16,), key=KEY), 0.02)
+    model = dataclasses.replace(model, steps=4, draws=2, tolerance=1e-3)
     x = jnp.asarray(data.observations[0], jnp.float32)
-    report = check_model(model.sampling(steps=8), x=x, key=KEY)
+    report = check_model(model, x=x, key=KEY)
     assert report.ok, str(report)
 
 
