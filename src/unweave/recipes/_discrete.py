@@ -195,7 +195,7 @@ def content_style(
     alone: float = 0.5,
     tell: float = 10.0,
     beta: float = 1.0,
-    adversary: float = 0.0,
+    adversary: float = 5.0,
     epochs: int = 50,
     batch: int = 64,
     learning_rate: float = 1e-3,
@@ -207,8 +207,8 @@ def content_style(
 ) -> Recipe:
     """A variational autoencoder whose latents are parted into the content that a group shares (its
     label, or its patient) and the style of each observation (Bouchacourt et al. 2018). `tell` draws
-    contents of one group together and those of others apart; with `adversary` a rival tries to tell
-    the group by the style, which is drawn to leave it nothing."""
+    contents of one group together and those of others apart; a rival tries to tell the group by the
+    style, which is drawn to leave it nothing, as strongly as `adversary` says (0: no rival)."""
     options = locals()
 
     def build(data: Dataset, key: Key) -> ContentStyleVAE:

@@ -48,7 +48,8 @@ def neighbour_clusters(
     with warnings.catch_warnings():
         # fewer distinct rows than clusters are no reason to stop
         warnings.simplefilter("ignore")
-        labels = KMeans(clusters, n_init=10, random_state=seed).fit_predict(found)
+        kmeans = KMeans(clusters, n_init=10, random_state=seed)  # pyright: ignore[reportArgumentType]
+        labels = kmeans.fit_predict(found)
     if count == n:
         return labels.astype(np.int32)
     return labels[_nearest(rows, rows[some], 1)[:, 0]].astype(np.int32)
@@ -67,6 +68,7 @@ def _principal(observations: np.ndarray) -> np.ndarray:
 
     start = np.random.default_rng(0).normal(size=size).astype(np.float32)
     _, _, axes = svds(rows, k=_AXES, v0=start)
+    assert axes is not None  # as svds was asked for them
     return rows @ axes.T
 
 

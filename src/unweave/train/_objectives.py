@@ -32,7 +32,7 @@ Metrics: TypeAlias = dict[str, Array]
 #: some observations), a key and the step's number.
 Objective: TypeAlias = Callable[[Any, Rows, Key, Step], tuple[Loss, Metrics]]
 #: The same of two players, the one that is moved first.
-PairObjective: TypeAlias = Callable[[Any, Any, Batch, Key, Step], tuple[Loss, Metrics]]
+PairObjective: TypeAlias = Callable[[Any, Any, Rows, Key, Step], tuple[Loss, Metrics]]
 Codes: TypeAlias = Float[Array, "batch latent"]
 
 

@@ -109,9 +109,9 @@ class ClusterVAE(AbstractClustered, AbstractDensity):
         w, log_std = self.posterior_of(x)
         which = jnp.argmax(logits)
         if key is not None:
-            which_key, key = jax.random.split(key)
+            which_key, place_key = jax.random.split(key)
             which = jax.random.categorical(which_key, logits)
-            w = w + jnp.exp(log_std) * jax.random.normal(key, w.shape, w.dtype)
+            w = w + jnp.exp(log_std) * jax.random.normal(place_key, w.shape, w.dtype)
         z = (w - self.means[which]) * jnp.exp(-bounded(self.log_stds[which]))
         return jnp.concatenate([middle(which[None]).astype(z.dtype), z])
 

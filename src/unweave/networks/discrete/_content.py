@@ -158,4 +158,11 @@ def start_content_style_vae(
         pair = pair._replace(encoder=SplitEncoder(CentredNet(seen), own))
     names = [f"content{i + 1}" for i in range(content)] + [f"style{i + 1}" for i in range(style)]
     latents = Latents(tuple(names), ("",) * size, (normal(),) * size)
-    return ContentStyleVAE(latents, *pair, content)
+    return ContentStyleVAE(
+        latents=latents,
+        encoder=pair.encoder,
+        decoder=pair.decoder,
+        noise=pair.noise,
+        scale=pair.scale,
+        content=content,
+    )

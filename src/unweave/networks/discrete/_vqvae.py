@@ -194,14 +194,14 @@ def start_vqvae(
         decoder = Flat(MLP(size, data.schema.size, widths[::-1], key=decoder_key), shape)
     count = int(np.prod(grid))
     return VQVAE(
-        choice_latents(_names(grid), (codes,) * count),
-        encoder,
-        decoder,
-        noise,
-        scale,
-        jax.random.normal(code_key, (codes, width)),
-        jnp.zeros((count, codes), jnp.int32),
-        grid,
+        latents=choice_latents(_names(grid), (codes,) * count),
+        encoder=encoder,
+        decoder=decoder,
+        noise=noise,
+        scale=scale,
+        codebook=jax.random.normal(code_key, (codes, width)),
+        counts=jnp.zeros((count, codes), jnp.int32),
+        grid=grid,
     )
 
 
