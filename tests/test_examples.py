@@ -32,7 +32,7 @@ def test_all_examples_are_here_and_short():
     names = {file.name for file in EXAMPLES.glob("*.py")}
     here = {"digits.py", "heartbeat_factors.py", "prices.py", "ptb_traversal.py"}
     here |= {"two_species.py", "formula_or_network.py", "price_models.py", "missing_term.py"}
-    assert names == here | {"your_own_model.py"}
+    assert names == here | {"your_own_model.py", "critics_as_distances.py"}
     for file in EXAMPLES.glob("*.py"):
         assert 60 <= len(file.read_text().splitlines()) <= 200
 
@@ -129,3 +129,14 @@ def test_missing_term(tmp_path):
         assert found == pytest.approx(true, rel=0.1)
     assert float(re.search(r"misses by (\S+) deviations", text)[1]) < 0.5
     assert (tmp_path / "missing_term.svg").exists()
+
+
+@pytest.mark.slow
+def test_critics_as_distances(tmp_path):
+    text = run("critics_as_distances.py", tmp_path)
+    found = re.findall(r"Jensen-Shannon (\S+) .*Wasserstein (\S+) \(SciPy (\S+)\)", text)
+    (together, _, _), (apart, distance, true) = [tuple(map(float, row)) for row in found]
+    assert together < 0.05
+    assert apart == pytest.approx(0.693, abs=0.02)
+    assert distance == pytest.approx(true, rel=0.05)
+    assert (tmp_path / "critics.svg").stat().st_size > 1000

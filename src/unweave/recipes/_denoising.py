@@ -105,7 +105,7 @@ def dde(
         own, faster = (_falling(k * learning_rate, budget) for k in (1.0, _FASTER))
         return Followed(budget.steps // _BEGIN, own, faster)
 
-    return Recipe("dde", options, build, Plan(stepper, epochs, batch))
+    return Recipe("dde", options, build, Plan(stepper, epochs, batch, looks=5))
 
 
 def _falling(rate: float, budget: Budget) -> optax.GradientTransformation:
@@ -145,7 +145,8 @@ def _denoiser(
         assert isinstance(model, Diffusion)
         return model.sampling(**finish)
 
-    plan = Plan(stepper, epochs, batch, patience, rows)
+    # a sample is many passes through the net, so few are looked at
+    plan = Plan(stepper, epochs, batch, patience, rows, looks=5, pictures=5)
     return Recipe(name, options, build, plan, finished)
 
 

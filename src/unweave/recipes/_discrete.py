@@ -73,7 +73,8 @@ def vq_vae(
         assert isinstance(model, VQVAE)
         return model.counted(jnp.asarray(data.observations))
 
-    return Recipe("vq-vae", options, build, Plan(stepper, epochs, batch, patience), finish)
+    # until its codes are counted a draw of them means nothing
+    return Recipe("vq-vae", options, build, Plan(stepper, epochs, batch, patience, looks=0), finish)
 
 
 def qlae(

@@ -9,6 +9,9 @@ from ..data import Dataset
 from ..networks import start_continuous_flow, start_coupling_flow
 from ..train import Averaged, Budget, Plan, Recipe
 
+#: How often samples are looked at in a training: each is a solve.
+_LOOKS = 5
+
 
 def flow(
     *,
@@ -29,7 +32,9 @@ def flow(
     def stepper(budget: Budget) -> Averaged:
         return Averaged(objective, optax.adam(learning_rate))
 
-    return Recipe("flow", options, _continuous(widths), Plan(stepper, epochs, batch, patience))
+    return Recipe(
+        "flow", options, _continuous(widths), Plan(stepper, epochs, batch, patience, looks=_LOOKS)
+    )
 
 
 def ffjord(
@@ -51,7 +56,9 @@ def ffjord(
     def stepper(budget: Budget) -> Averaged:
         return Averaged(objective, optax.adam(learning_rate))
 
-    return Recipe("ffjord", options, _continuous(widths), Plan(stepper, epochs, batch, patience))
+    return Recipe(
+        "ffjord", options, _continuous(widths), Plan(stepper, epochs, batch, patience, looks=_LOOKS)
+    )
 
 
 def coupling_flow(

@@ -147,7 +147,7 @@ def latent_ode(
         objective = train.elbo(warm_up=budget.steps // _WARM_UP, hidden=hide)
         return Descend(objective, _adam(learning_rate))
 
-    plan = Plan(stepper, epochs, batch, patience, rows=train.conditioned)
+    plan = Plan(stepper, epochs, batch, patience, rows=train.conditioned, looks=5)
     return Recipe("latent-ode", options, build, plan)
 
 
@@ -178,7 +178,8 @@ def _recurrent(name: str, options: dict[str, Any], cell: CellMaker) -> Recipe:
     def stepper(budget: Budget) -> Descend:
         return Descend(train.likelihood(), _adam(rate))
 
-    return Recipe(name, options, build, Plan(stepper, epochs, batch, patience, train.conditioned))
+    plan = Plan(stepper, epochs, batch, patience, train.conditioned, looks=5)
+    return Recipe(name, options, build, plan)
 
 
 def _adam(learning_rate: float) -> optax.GradientTransformation:

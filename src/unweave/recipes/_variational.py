@@ -197,7 +197,8 @@ def autoencoder(
         assert isinstance(model, Autoencoder)
         return model.whitened(jnp.asarray(data.observations))
 
-    plan = Plan(_descend(train.autoencode(), learning_rate), epochs, batch, patience)
+    # until its code is made white a draw of latents means nothing
+    plan = Plan(_descend(train.autoencode(), learning_rate), epochs, batch, patience, looks=0)
     return Recipe("autoencoder", options, build, plan, finish)
 
 
