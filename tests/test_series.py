@@ -304,8 +304,10 @@ def test_a_latent_ode_is_asked_at_any_times():
     "name",
     [
         "gru",
-        "latent-ode",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("lstm", "ode-rnn", "neural-cde")),
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("lstm", "ode-rnn", "neural-cde", "latent-ode")
+        ),
     ],
 )
 def test_every_family_keeps_the_protocol_and_its_file(name, tmp_path):

@@ -208,8 +208,9 @@ def test_the_table_holds_every_recipe():
 _LACKS = {"explained_variance": "gaussian-mixture", "log_density": "autoencoder"}
 
 
-# objectives of their own over one model, which the tests of objectives hold
-OBJECTIVES = ("beta-tcvae", "dip-vae", "dip-vae, of samples", "info-vae")
+# objectives of their own over one model, which the tests of objectives hold; and what the tests of
+# discrete latents fit
+OBJECTIVES = ("beta-tcvae", "dip-vae", "dip-vae, of samples", "info-vae", "cluster-vae")
 
 
 @pytest.mark.parametrize(

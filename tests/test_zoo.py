@@ -36,8 +36,8 @@ def short(name):
     return zoo_model(name, until=entry.begin + (entry.until - entry.begin) / 40, samples=6)
 
 
-# one of each kind: in closed form, of two states, with spikes, stochastic, with jumps
-KINDS = ("logistic", "lotka-volterra", "fitzhugh-nagumo", "gbm", "merton")
+# one of each kind: in closed form, of two states, with spikes, stochastic
+KINDS = ("logistic", "lotka-volterra", "fitzhugh-nagumo", "gbm")
 
 
 @pytest.mark.parametrize(
