@@ -61,7 +61,7 @@ def collapsing(seed: int) -> tuple[Recipe, Split]:
 def memorising(seed: int) -> tuple[Recipe, Split]:
     """Twenty observations, and a critic whose slope is hardly held."""
     recipe = gan(
-        r1=0.01, r2=0.01, epochs=1, least_steps=5000, learning_rate=1e-3, latents=2,
+        r1=0.002, r2=0.002, epochs=1, least_steps=6000, learning_rate=2e-3, latents=2,
         widths=(128, 128), batch=20,
     )  # fmt: skip
     data = parted(100, seed)
@@ -102,7 +102,8 @@ def page(results: dict) -> str:
         "",
         f"Written by `bench/health.py`. {results['date']}, {results['machine']}.",
         "",
-        "Trainings made to fail, and sound ones; an alarm counts if it stands in the last epoch.",
+        "Trainings made to fail, and sound ones; an alarm counts if it stands in the last epoch. A "
+        "collapse is also told where the alarm is that kinds are left out: some spread remains.",
         "",
         "| made to be | trainings | said so | other alarms |",
         "|---|---|---|---|",
@@ -111,8 +112,9 @@ def page(results: dict) -> str:
         rows = [row for row in results["runs"] if row["kind"] == kind]
         if not rows:
             continue
-        hits = sum(kind in row["alarms"] for row in rows)
-        others = sum(bool(set(row["alarms"]) - {kind}) for row in rows)
+        meant = {kind, "leaving out"} if kind == "collapsed" else {kind}
+        hits = sum(bool(meant & set(row["alarms"])) for row in rows)
+        others = sum(bool(set(row["alarms"]) - meant) for row in rows)
         said = "" if kind == "sound" else f"{hits} of {len(rows)}"
         lines.append(f"| {kind} | {len(rows)} | {said} | {others} |")
     lines += ["", *(f"- **{kind}**: {make.__doc__}" for kind, make in KINDS.items()), ""]

@@ -74,8 +74,10 @@ def main() -> None:
             np.logaddexp(0, -scores(told, data)).mean() + np.logaddexp(0, scores(told, fake)).mean()
         )
         divergence = np.log(2) - cross / 2
-        # a slope of the wrong sign cannot turn round past a high penalty at zero
-        wide = trained(start, data, train.wasserstein(), train.one_centred(0.1))
+        # a slope of the wrong sign cannot turn round past a penalty at zero that weighs more than
+        # half of the distance
+        low = train.one_centred(0.2 * max(gap, 0.5))
+        wide = trained(start, data, train.wasserstein(), low)
         wide = trained(wide, data, train.wasserstein(), train.one_centred(300.0))
         distance = scores(wide, data).mean() - scores(wide, fake).mean()
         true = wasserstein_distance(data[:, 0], fake[:, 0])
