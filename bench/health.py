@@ -117,7 +117,11 @@ def page(results: dict) -> str:
         others = sum(bool(set(row["alarms"]) - meant) for row in rows)
         said = "" if kind == "sound" else f"{hits} of {len(rows)}"
         lines.append(f"| {kind} | {len(rows)} | {said} | {others} |")
-    lines += ["", *(f"- **{kind}**: {make.__doc__}" for kind, make in KINDS.items()), ""]
+    lines += [
+        "",
+        *(f"- **{kind}**: {' '.join(make.__doc__.split())}" for kind, make in KINDS.items()),
+        "",
+    ]
     return "\n".join(lines)
 
 
