@@ -263,17 +263,18 @@ def _train(
         mininterval=pace, dynamic_ncols=True,
     )  # fmt: skip
 
-    # a copy of the log, of which the bar tells what is amiss
-    told = list(rows)
+    # the rows that were looked at, of which the bar tells what is amiss
+    looked = [row for row in rows if "look_spread" in row]
+    amiss = _amiss(looked, trainer.epochs)
 
     def tick(done: int, total: int, metrics: Row) -> None:
-        amiss = [f"{what} since epoch {n}" for what, n in alarms(told, trainer.epochs).items()]
-        words = ", ".join([f"loss {metrics['loss']:.4g}", *amiss])
-        bar.set_postfix_str(words, refresh=False)
+        bar.set_postfix_str(", ".join([f"loss {metrics['loss']:.4g}", *amiss]), refresh=False)
         bar.update(done - bar.n)
 
     def row(metrics: Row) -> None:
-        told.append(metrics)
+        if "look_spread" in metrics:
+            looked.append(metrics)
+            amiss[:] = _amiss(looked, trainer.epochs)
         if folder is not None:
             folder.add_row(metrics)
         for tracker in trackers:
@@ -294,6 +295,11 @@ def _train(
     with bar, stop_on_signals(enabled=folder is not None) as stop:
         watch = Watch(tick, row, seen, save, stop.is_set, checkpoint_every)
         return trainer.run(progress, rows, watch)
+
+
+def _amiss(looked: list[Row], epochs: int) -> list[str]:
+    """The alarms of a training so far, for its bar."""
+    return [f"{what} since epoch {n}" for what, n in alarms(looked, epochs).items()]
 
 
 def _write(run: Run, folder: RunFolder) -> Run:

@@ -30,30 +30,18 @@ from ..data import Scale
 from ._observe import bounded, emit, evidence_bound, network_input, observation_log_likelihood
 
 
-class VAE(AbstractPosterior, AbstractDensity):
-    r"""A variational autoencoder.
-
-    **Arguments:** `latents`, all standard normal; `encoder`, from a scaled observation to
-    `2 * latents.size` numbers, the mean and the log standard deviation of $q(z \mid x)$;
-    `decoder`, from latents to the natural parameter of `noise` at every entry; `scale`, from
-    the user's units to the nets' and back; `draws`, how many samples of $z$ estimate the
-    bound in `log_density`.
-    """
+class AbstractVAE(AbstractPosterior, AbstractDensity):
+    r"""A posterior by one net and a likelihood by another, with the evidence lower bound of both:
+    what `VAE` is, and what adds something to it has in common."""
 
     density_kind: ClassVar[DensityKind] = "bound"
 
-    latents: Latents
-    encoder: Callable
-    decoder: Callable
-    noise: AbstractNoise
-    scale: Scale
-    draws: int = eqx.field(static=True, default=8)
-
-    def __check_init__(self):
-        if not self.latents.are_standard:
-            raise ValueError(
-                "a VAE's latents are standard normal; make them with Latents.standard(n)."
-            )
+    latents: eqx.AbstractVar[Latents]
+    encoder: eqx.AbstractVar[Callable]
+    decoder: eqx.AbstractVar[Callable]
+    noise: eqx.AbstractVar[AbstractNoise]
+    scale: eqx.AbstractVar[Scale]
+    draws: eqx.AbstractVar[int]
 
     def posterior(self, x: Observation, condition: Condition = None) -> tuple[Latent, Latent]:
         r"""Mean and log standard deviation of $q(z \mid x)$."""
@@ -85,6 +73,30 @@ class VAE(AbstractPosterior, AbstractDensity):
         r"""The evidence lower bound, $\mathbb{E}_{q(z|x)} \log p(x \mid z) -
         \mathrm{KL}(q(z \mid x) \,\|\, p(z)) \le \log p(x)$ (Kingma and Welling, eq. 3)."""
         return evidence_bound(self, x, condition, draws=self.draws, key=key)
+
+
+class VAE(AbstractVAE):
+    r"""A variational autoencoder.
+
+    **Arguments:** `latents`, all standard normal; `encoder`, from a scaled observation to
+    `2 * latents.size` numbers, the mean and the log standard deviation of $q(z \mid x)$;
+    `decoder`, from latents to the natural parameter of `noise` at every entry; `scale`, from
+    the user's units to the nets' and back; `draws`, how many samples of $z$ estimate the
+    bound in `log_density`.
+    """
+
+    latents: Latents
+    encoder: Callable
+    decoder: Callable
+    noise: AbstractNoise
+    scale: Scale
+    draws: int = eqx.field(static=True, default=8)
+
+    def __check_init__(self):
+        if not self.latents.are_standard:
+            raise ValueError(
+                "a VAE's latents are standard normal; make them with Latents.standard(n)."
+            )
 
 
 class Autoencoder(AbstractAutoencoder):

@@ -88,13 +88,11 @@ def gan(
         )  # fmt: skip
 
     steps = critic_steps or game.critic_steps
-    stepper = play(
-        game, learning_rate, critic_learning_rate, steps, decay, hidden=0.0 if told is None else 0.1
-    )
-    rows = train.observations if told is None else told.rows
-    plan = Plan(
-        stepper, epochs, batch * steps, rows=rows, least_steps=least_steps, pictures=PICTURES
-    )
+    plan = play(
+        game, learning_rate, critic_learning_rate, steps, decay, epochs=epochs, batch=batch,
+        least_steps=least_steps, rows=train.observations if told is None else told.rows,
+        hidden=0.0 if told is None else 0.1,
+    )  # fmt: skip
     return Recipe("gan", options, build, plan)
 
 
@@ -143,6 +141,10 @@ def play(
     critic_steps: int,
     decay: float,
     *,
+    epochs: int,
+    batch: int,
+    least_steps: int,
+    rows: Callable[[Dataset], train.Rows] = train.observations,
     hidden: float = 0.0,
     extras: tuple[train.Extra, ...] = (),
     shown: train.Shown = train.observations_shown,
@@ -150,8 +152,9 @@ def play(
     weight: float = 1.0,
     judge: train.Objective | None = None,
     average_critic: bool = False,
-) -> Callable[[Budget], MinMax]:
-    """The stepper of a game: Adam for both, without momentum, fading to nothing."""
+) -> Plan:
+    """How a game is trained: Adam for both, without momentum, fading to nothing; `batch` for each
+    step of the critic."""
 
     def make(budget: Budget) -> MinMax:
         def adam(rate: float) -> optax.GradientTransformation:
@@ -180,7 +183,9 @@ def play(
             **confine,
         )
 
-    return make
+    return Plan(
+        make, epochs, batch * critic_steps, rows=rows, least_steps=least_steps, pictures=PICTURES
+    )
 
 
 def clipped(critic: eqx.Module, most: float) -> eqx.Module:
@@ -264,13 +269,11 @@ def infogan(
             convolutional=convolutional, key=key,
         )  # fmt: skip
 
-    stepper = play(
+    plan = play(
         game, learning_rate, None, game.critic_steps, decay,
         extras=(train.information_gain(information),),
+        epochs=epochs, batch=batch, least_steps=least_steps,
     )  # fmt: skip
-    plan = Plan(
-        stepper, epochs, batch * game.critic_steps, least_steps=least_steps, pictures=PICTURES
-    )
     return Recipe("infogan", options, build, plan)
 
 
@@ -295,9 +298,10 @@ def meg(
     def build(data: Dataset, key: Key) -> eqx.Module:
         return start_energy_gan(data, latents, widths=widths, key=key)
 
-    stepper = play(
-        game, learning_rate, None, 1, decay, extras=(train.information_gain(information),),
+    plan = play(
+        game, learning_rate, None, 1, decay,
+        extras=(train.information_gain(information),),
         average_critic=True,
+        epochs=epochs, batch=batch, least_steps=least_steps,
     )  # fmt: skip
-    plan = Plan(stepper, epochs, batch, least_steps=least_steps, pictures=PICTURES)
     return Recipe("meg", options, build, plan)

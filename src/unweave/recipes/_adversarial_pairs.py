@@ -7,8 +7,8 @@ from .._model import Key
 from .._noise import AbstractNoise
 from ..data import Dataset
 from ..networks.adversarial import start_adversarial_autoencoder, start_cycle_gan
-from ..train import Plan, Recipe
-from ._adversarial import LEAST_STEPS, PICTURES, GameName, game_of, play
+from ..train import Recipe
+from ._adversarial import LEAST_STEPS, GameName, game_of, play
 
 
 def aae(
@@ -36,13 +36,12 @@ def aae(
             noise=noise, key=key,
         )  # fmt: skip
 
-    stepper = play(
-        game, learning_rate, None, game.critic_steps, decay, extras=(train.reconstruction(),),
+    plan = play(
+        game, learning_rate, None, game.critic_steps, decay,
+        extras=(train.reconstruction(),),
         shown=train.codes_shown, weight=weight,
+        epochs=epochs, batch=batch, least_steps=least_steps,
     )  # fmt: skip
-    plan = Plan(
-        stepper, epochs, batch * game.critic_steps, least_steps=least_steps, pictures=PICTURES
-    )
     return Recipe("aae", options, build, plan)
 
 
@@ -73,14 +72,12 @@ def vae_gan(
             noise=noise, key=key,
         )  # fmt: skip
 
-    stepper = play(
+    plan = play(
         game, learning_rate, None, game.critic_steps, decay,
         extras=(train.reconstruction(), train.code_divergence(), train.likeness(likeness)),
         shown=train.decoded_shown, weight=weight,
+        epochs=epochs, batch=batch, least_steps=least_steps,
     )  # fmt: skip
-    plan = Plan(
-        stepper, epochs, batch * game.critic_steps, least_steps=least_steps, pictures=PICTURES
-    )
     return Recipe("vae-gan", options, build, plan)
 
 
@@ -109,13 +106,12 @@ def bigan(
             noise=noise, key=key,
         )  # fmt: skip
 
-    stepper = play(
-        game, learning_rate, None, game.critic_steps, decay, shown=train.pairs_shown, both=True,
+    plan = play(
+        game, learning_rate, None, game.critic_steps, decay,
+        shown=train.pairs_shown, both=True,
         extras=(train.reconstruction(reconstruction),),
+        epochs=epochs, batch=batch, least_steps=least_steps,
     )  # fmt: skip
-    plan = Plan(
-        stepper, epochs, batch * game.critic_steps, least_steps=least_steps, pictures=PICTURES
-    )
     return Recipe("bigan", options, build, plan)
 
 
@@ -140,12 +136,10 @@ def cyclegan(
     def build(data: Dataset, key: Key) -> eqx.Module:
         return start_cycle_gan(data, widths=widths, convolutional=convolutional, key=key)
 
-    stepper = play(
+    plan = play(
         game, learning_rate, None, game.critic_steps, decay,
         extras=(train.cycle(cycle, identity),), shown=train.translations_shown,
         judge=train.translation_distance(),
+        epochs=epochs, batch=batch, least_steps=least_steps, rows=train.unpaired,
     )  # fmt: skip
-    plan = Plan(
-        stepper, epochs, batch * game.critic_steps, rows=train.unpaired, least_steps=least_steps
-    )
     return Recipe("cyclegan", options, build, plan)

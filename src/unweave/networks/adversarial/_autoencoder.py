@@ -1,27 +1,24 @@
 """A variational autoencoder with a critic: of its codes, of its samples, or of both at once."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..._families import AbstractCompared
 from ..._latents import Latents
 from ..._model import (
-    AbstractDensity,
     Condition,
-    DensityKind,
-    Key,
     Latent,
     Observation,
     Scalar,
 )
 from ..._noise import AbstractNoise
 from ...data import Scale
-from .._observe import bounded, emit, evidence_bound, network_input, observation_log_likelihood
+from .._observe import network_input
+from .._vae import AbstractVAE
 
 
 class FeatureCritic(eqx.Module):
@@ -46,15 +43,13 @@ class FeatureCritic(eqx.Module):
         return self.head(jnp.concatenate(seen + ([] if z is None else [z])))[0]
 
 
-class AdversarialAutoencoder(AbstractCompared, AbstractDensity):
+class AdversarialAutoencoder(AbstractVAE, AbstractCompared):
     r"""A VAE with a critic beside it: the adversarial autoencoder (Makhzani et al. 2016) where the
     critic judges codes, the VAE-GAN (Larsen et al. 2016) where it judges observations, and the
     bidirectional GAN (Donahue et al. 2017; Dumoulin et al. 2017) where it judges pairs of both.
 
     **Arguments:** those of `VAE`, and `critic`.
     """
-
-    density_kind: ClassVar[DensityKind] = "bound"
 
     latents: Latents
     encoder: Callable
@@ -89,33 +84,3 @@ class AdversarialAutoencoder(AbstractCompared, AbstractDensity):
     def untold(self, condition: Condition, away: Array) -> Condition:
         """The condition as it is: nothing is told."""
         return condition
-
-    def posterior(self, x: Observation, condition: Condition = None) -> tuple[Latent, Latent]:
-        r"""Mean and log standard deviation of $q(z \mid x)$."""
-        mean, log_std = jnp.split(self.encoder(network_input(x, self.scale)), 2)
-        return mean, bounded(log_std)
-
-    def encode(
-        self, x: Observation, condition: Condition = None, *, key: Key | None = None
-    ) -> Latent:
-        r"""The mean of $q(z \mid x)$, or with a key a draw from it."""
-        mean, log_std = self.posterior(x, condition)
-        if key is None:
-            return mean
-        return mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape, mean.dtype)
-
-    def decode(
-        self, z: Latent, condition: Condition = None, *, key: Key | None = None
-    ) -> Observation:
-        r"""$\mathbb{E}[x \mid z]$, or with a key a draw from $p(x \mid z)$."""
-        return emit(self.decoder(z), self.noise, self.scale, key)
-
-    def log_likelihood(self, x: Observation, z: Latent, condition: Condition = None) -> Scalar:
-        r"""$\log p(x \mid z)$ in nats."""
-        return observation_log_likelihood(x, self.decoder(z), self.noise, self.scale)
-
-    def log_density(
-        self, x: Observation, condition: Condition = None, *, key: Key | None = None
-    ) -> Scalar:
-        r"""The evidence lower bound on $\log p(x)$ (Kingma and Welling 2014, equation 3)."""
-        return evidence_bound(self, x, condition, draws=self.draws, key=key)

@@ -2,7 +2,6 @@ r"""The variational autoencoder that parts what a group of observations shares f
 of its own."""
 
 from collections.abc import Callable
-from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -12,24 +11,16 @@ from jaxtyping import Array, Float
 from ..._families import AbstractSplit
 from ..._keys import split_on_host
 from ..._latents import Latents, normal
-from ..._model import (
-    AbstractDensity,
-    Condition,
-    DensityKind,
-    Key,
-    Latent,
-    Observation,
-    Scalar,
-)
+from ..._model import Key
 from ..._noise import AbstractNoise
 from ...data import Dataset, Scale
 from .._mlp import MLP, Flat
 from .._nets import Stack, conv_encoder
-from .._observe import bounded, emit, evidence_bound, network_input, observation_log_likelihood
 from .._start import start_pair
+from .._vae import AbstractVAE
 
 
-class ContentStyleVAE(AbstractSplit, AbstractDensity):
+class ContentStyleVAE(AbstractVAE, AbstractSplit):
     r"""A variational autoencoder with latents of content and of style (Bouchacourt, Tomioka and
     Nowozin 2018): $c$, which the observations of a group share, and $s$, which each has of its own;
     both standard normal, and $x \sim p(x \mid c, s)$.
@@ -38,8 +29,6 @@ class ContentStyleVAE(AbstractSplit, AbstractDensity):
 
     **Arguments:** as `VAE`; `content`, how many of the latents, the first ones, are content.
     """
-
-    density_kind: ClassVar[DensityKind] = "bound"
 
     latents: Latents
     encoder: Callable
@@ -55,36 +44,6 @@ class ContentStyleVAE(AbstractSplit, AbstractDensity):
                 f"{self.content} of {self.latents.size} latents are content; leave at least one "
                 "to content and one to style."
             )
-
-    def posterior(self, x: Observation, condition: Condition = None) -> tuple[Latent, Latent]:
-        r"""Mean and log standard deviation of $q(c, s \mid x)$."""
-        mean, log_std = jnp.split(self.encoder(network_input(x, self.scale)), 2)
-        return mean, bounded(log_std)
-
-    def encode(
-        self, x: Observation, condition: Condition = None, *, key: Key | None = None
-    ) -> Latent:
-        r"""The mean of $q(c, s \mid x)$, or with a key a draw from it."""
-        mean, log_std = self.posterior(x, condition)
-        if key is None:
-            return mean
-        return mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape, mean.dtype)
-
-    def decode(
-        self, z: Latent, condition: Condition = None, *, key: Key | None = None
-    ) -> Observation:
-        r"""$\mathbb{E}[x \mid c, s]$, or with a key a draw from $p(x \mid c, s)$."""
-        return emit(self.decoder(z), self.noise, self.scale, key)
-
-    def log_likelihood(self, x: Observation, z: Latent, condition: Condition = None) -> Scalar:
-        r"""$\log p(x \mid c, s)$ in nats."""
-        return observation_log_likelihood(x, self.decoder(z), self.noise, self.scale)
-
-    def log_density(
-        self, x: Observation, condition: Condition = None, *, key: Key | None = None
-    ) -> Scalar:
-        r"""The evidence lower bound of one observation by itself."""
-        return evidence_bound(self, x, condition, draws=self.draws, key=key)
 
 
 class CentredNet(eqx.Module):
