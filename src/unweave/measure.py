@@ -56,6 +56,7 @@ def measure(
         "n_train": len(data.train),
         "n_validation": len(data.validation),
         "n_test": len(data.test),
+        "n_test_measured": len(data.test) if summary.n is None else summary.n,
         "latents": size,
         "epochs": trained.epochs,
         "seconds": round(seconds, 3),

@@ -2,9 +2,16 @@
 
 from ._choices import ChoiceUse as ChoiceUse
 from ._choices import choice_use as choice_use
+from ._legacy import LegacyScore as LegacyScore
+from ._legacy import legacy_timegan_discriminative as legacy_timegan_discriminative
+from ._legacy import legacy_timegan_predictive as legacy_timegan_predictive
+from ._mmd import MMD as MMD
+from ._mmd import mmd as mmd
 from ._summary import NOTHING as NOTHING
 from ._summary import Summary as Summary
 from ._summary import explained_variance as explained_variance
 from ._summary import observed_mean as observed_mean
 from ._summary import reconstruction_score as reconstruction_score
 from ._summary import summarise as summarise
+from ._two_sample import TwoSample as TwoSample
+from ._two_sample import two_sample as two_sample

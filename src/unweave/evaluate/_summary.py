@@ -6,6 +6,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Array, Float
 
+from .._families import AbstractDenoiser, AbstractVelocity
 from .._many import many, real
 from .._model import (
     AbstractDecoder,
@@ -20,6 +21,9 @@ from ..data import Dataset
 # Burda, Grosse and Salakhutdinov (2016), section 5.2: the variance of a latent's posterior mean
 # over the data, above which it is active
 _ACTIVE = 0.01
+# a model whose answers are integrals along a course is asked about so many observations, or so
+# many numbers, where all would take longer than its training
+_FEW, _FEW_NUMBERS = 200, 8192
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class Summary:
 
     `log_density` is the mean per observation in nats, and `density_kind` says what kind of
     number it is; `kl_per_latent` in nats; `active` tells for each latent whether it carries
-    anything.
+    anything. `n` observations were asked about.
     """
 
     explained_variance: float | None
@@ -36,6 +40,7 @@ class Summary:
     density_kind: str | None
     kl_per_latent: tuple[float, ...] | None
     active: tuple[bool, ...] | None
+    n: int | None = None
 
     @property
     def active_latents(self) -> int | None:
@@ -49,6 +54,7 @@ NOTHING = Summary(None, None, None, None, None)
 
 def summarise(model: eqx.Module, data: Dataset) -> Summary:
     """The `Summary` of `model` on `data`, each measure where the model can be asked for it."""
+    data = _asked(model, data)
     x, conditions = real(data.observations), data.conditions
     encoded = many(model.encode, x, conditions) if isinstance(model, AbstractEncoder) else None
     explained = _score(model, data, encoded)
@@ -64,7 +70,7 @@ def summarise(model: eqx.Module, data: Dataset) -> Summary:
         each = many(model.log_density, x, conditions, chunk=64)
         log_density = float(each.mean(dtype=np.float64))
         kind = model.density_kind
-    return Summary(explained, log_density, kind, kl, active)
+    return Summary(explained, log_density, kind, kl, active, len(data))
 
 
 class _Divergence(eqx.Module):
@@ -78,7 +84,15 @@ def reconstruction_score(model: eqx.Module, data: Dataset) -> float | None:
     """The explained variance of `data` by `model`; None if it cannot encode and decode."""
     if not isinstance(model, AbstractEncoder):
         return None
+    data = _asked(model, data)
     return _score(model, data, many(model.encode, real(data.observations), data.conditions))
+
+
+def _asked(model: eqx.Module, data: Dataset) -> Dataset:
+    """The observations that a model is asked about: all, or some of them at even steps."""
+    if not isinstance(model, AbstractVelocity | AbstractDenoiser):
+        return data
+    return data.thinned(max(_FEW, _FEW_NUMBERS // data.schema.size))
 
 
 def _score(model: eqx.Module, data: Dataset, encoded: np.ndarray | None) -> float | None:

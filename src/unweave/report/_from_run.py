@@ -53,6 +53,7 @@ def content_of(run: Run) -> ReportContent:
     explained = result["explained_variance"]
     density = result["log_density"]
     n = result["n_test"]
+    asked = result.get("n_test_measured", n)
     source = run.settings["data"]
     return ReportContent(
         title=title_of(run),
@@ -74,12 +75,14 @@ def content_of(run: Run) -> ReportContent:
         citations=citations(result["recipe"])
         if equation is None
         else bibtex(keys_of_equation(equation.account)),
-        explained_variance=None if explained is None else Measure(explained, n),
+        explained_variance=None if explained is None else Measure(explained, asked),
         explained_variance_train=result["explained_variance_train"],
         n_train_measured=result["n_train_measured"],
         baselines={_BASELINES[k].format(result["latents"]): Measure(v, n)
                    for k, v in result["baselines"].items()},
-        log_density=None if density is None else Measure(density, n, kind=result["density_kind"]),
+        log_density=None
+        if density is None
+        else Measure(density, asked, kind=result["density_kind"]),
         kl=None if kl is None else np.asarray(kl),
         active=None if result["active"] is None or not names else tuple(result["active"]),
         x=x,

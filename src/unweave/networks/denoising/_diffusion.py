@@ -52,7 +52,7 @@ from ..flows._gaps import flat_coordinates, log_density_with_gaps
 #: What the net is told: one code, or two between which it is guided.
 Codes: TypeAlias = tuple[Float[Array, " code"], ...]
 #: Observations of more numbers than this have their trace estimated.
-MOST_EXACT = 256
+MOST_EXACT = 64
 # Karras et al. (2022), equation 5: how the levels crowd at the data's end
 _RHO = 7.0
 
@@ -187,7 +187,7 @@ class Diffusion(AbstractDecoder, AbstractEncoder, AbstractDensity, AbstractDenoi
         self, x: Observation, condition: Condition = None, *, key: Key | None = None
     ) -> Scalar:
         r"""$\log p(x; \sigma_{min})$ by the growth of volume along the way (Song et al. 2021,
-        equation 39), exact in up to 256 numbers and estimated by random directions in more; where
+        equation 39), exact in up to 64 numbers and estimated by random directions in more; where
         something was not observed, by importance sampling."""
         trace_key, draw_key = jax.random.split(jax.random.key(0) if key is None else key)
 

@@ -16,7 +16,7 @@ from ._gaps import fit_reference
 # series of fewer numbers than this have no course to speak of
 _FEW = 16
 #: Observations of more numbers than this have their trace estimated.
-MOST_EXACT = 256
+MOST_EXACT = 64
 
 
 def start_continuous_flow(

@@ -1,0 +1,32 @@
+"""What the measures of drawn observations ask of them."""
+
+import numpy as np
+
+
+def checked(real: np.ndarray, drawn: np.ndarray, *, least: int) -> tuple[np.ndarray, np.ndarray]:
+    """Both in float64.
+
+    **Raises:** `ValueError` where shapes differ, a number is missing or infinite, or there are
+    fewer than `least` of either.
+    """
+    pair = np.asarray(real, np.float64), np.asarray(drawn, np.float64)
+    if pair[0].ndim < 2 or pair[0].shape[1:] != pair[1].shape[1:]:
+        raise ValueError(
+            f"real observations have shape {pair[0].shape} and the drawn ones {pair[1].shape}; "
+            "give both as (n, ..., channel) with the same axes behind the first."
+        )
+    for name, x in zip(("real", "drawn"), pair, strict=True):
+        if len(x) < least:
+            raise ValueError(f"{len(x)} {name} observations are too few; give at least {least}.")
+        if not np.isfinite(x).all():
+            rows = int((~np.isfinite(x.reshape(len(x), -1)).all(1)).sum())
+            raise ValueError(
+                f"{rows} of {len(x)} {name} observations have numbers that are missing or "
+                "infinite; leave those out, such as x[np.isfinite(x).all(axis=(1, 2))]."
+            )
+    return pair
+
+
+def thinned(x: np.ndarray, n: int) -> np.ndarray:
+    """`n` of the observations at even steps, in their order."""
+    return x[np.linspace(0, len(x) - 1, n).round().astype(int)]
