@@ -1,10 +1,9 @@
-"""Training a generator and its critic beside a plain PyTorch loop, in one run.
+"""Training a generator and its critic, and a vector-quantised autoencoder, beside plain PyTorch.
 
-python bench/generators.py --python /path/to/python/with/torch
+python bench/generators.py --python /path/to/python/with/torch [--only KIND ...]
 
-The same nets, loss (paired relativistic, R1 and R2), optimiser and average; repetitions alternate
-between the sides, ratios are taken within a repetition. Writes `GENERATORS.md` and
-`generators.json` beside this file.
+The same nets, loss, optimiser and averages, in one run; repetitions alternate between the sides,
+ratios are taken within a repetition. Writes `GENERATORS.md` and `generators.json` beside this file.
 """
 
 import argparse
@@ -17,6 +16,7 @@ import statistics
 import tempfile
 import time
 
+import equinox as eqx
 import jax
 import numpy as np
 from machine import busy_seconds, own_seconds
@@ -25,7 +25,7 @@ from run import _BUSY, _QUIET, ratios, spread
 
 from unweave._schema import Schema
 from unweave.data import dataset
-from unweave.recipes import gan
+from unweave.recipes import gan, vq_vae
 from unweave.train import Trainer, Watch
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -37,6 +37,17 @@ _PAUSE = 0.3
 SETTINGS = {
     "latents": 32, "widths": (256, 256, 256), "learning_rate": 5e-4, "batch": BATCH,
     "least_steps": 1, "epochs": 1000,
+}  # fmt: skip
+CODES = {"codes": 64, "width": 16, "batch": BATCH, "epochs": 1000}
+RECIPES = {
+    "dense": lambda: gan(convolutional=False, **SETTINGS),
+    "convolutional": lambda: gan(convolutional=True, **SETTINGS),
+    "codes-dense": lambda: vq_vae(latents=16, convolutional=False, **CODES),
+    "codes-convolutional": lambda: vq_vae(convolutional=True, **CODES),
+}
+NAMES = {
+    "dense": "generator and critic, dense", "convolutional": "generator and critic, convolutional",
+    "codes-dense": "VQ-VAE, dense", "codes-convolutional": "VQ-VAE, convolutional",
 }  # fmt: skip
 
 
@@ -53,7 +64,7 @@ def measured(kind: str, peers: Peers, repetitions: int) -> dict:
     pixels = images()
     names = ("row", "column", "channel")
     data = dataset(pixels[..., None], Schema("images", names, (SIDE, SIDE, 1), ("grey",), ("",)))
-    recipe = gan(convolutional=kind == "convolutional", **SETTINGS)
+    recipe = RECIPES[kind]()
     model = recipe.build(data, jax.random.key(0))
     trainer = Trainer(model, data.observations, data.observations[:BATCH], recipe.plan,
                       key=jax.random.key(1))  # fmt: skip
@@ -66,7 +77,9 @@ def measured(kind: str, peers: Peers, repetitions: int) -> dict:
         time.sleep(_PAUSE)
         start = time.perf_counter()
         *_, progress = trainer._epoch(progress, Watch())
-        jax.block_until_ready(jax.tree.leaves(progress.state.rival_optimiser))
+        jax.block_until_ready(
+            [leaf for leaf in jax.tree.leaves(progress.state) if eqx.is_array(leaf)]
+        )
         if i < 0:
             cold = time.perf_counter() - began
         else:
@@ -83,30 +96,37 @@ def measured(kind: str, peers: Peers, repetitions: int) -> dict:
 
 def page(results: dict) -> str:
     lines = [
-        "# Generators and critics beside PyTorch",
+        "# Generators, critics and codebooks beside PyTorch",
         "",
         f"Written by `bench/generators.py`. {results['date']}, {results['machine']}; "
         + ", ".join(f"{k} {v}" for k, v in results["versions"].items())
         + f". Other programs took {100 * results['others']:.0f} % of the processor time.",
         "",
         *_BUSY[results["others"] < _QUIET],
-        f"A step of the critic and one of the generator, batch {BATCH}, images of {SIDE} x {SIDE}, "
-        "paired relativistic loss with R1 and R2, Adam, the generator's moving average; float32. "
-        "Dense nets of three layers of 256, and two convolutions of 32 channels with two dense "
-        "layers of 256. Median (smallest–largest) in milliseconds a step; a ratio over 1 says that "
-        "PyTorch takes longer.",
+        f"Batch {BATCH}, images of {SIDE} x {SIDE}, float32, Adam. Of a game: a step of the critic "
+        "and one of the generator, paired relativistic loss with R1 and R2, the generator's moving "
+        "average; dense nets of three layers of 256, and two convolutions of 32 channels with two "
+        "dense layers of 256. Of a VQ-VAE: a step with 64 codes of 16 numbers kept by a moving "
+        "average, those that are hardly chosen begun anew, Bernoulli noise; dense nets of two "
+        "layers of 256 and 16 places, and two convolutions of 64 channels that halve, one of 3 x 3 "
+        "and one of 1 x 1, with 49 places, and back. Median (smallest–largest) in milliseconds a "
+        "step; a ratio over 1 says that PyTorch takes longer.",
         "",
         "| nets | | ms a step | ratio | n |",
         "|---|---|---|---|---|",
     ]
     for kind, part in results["parts"].items():
-        lines.append(f"| {kind} | unweave | {spread(part['own'], 1e3)} | | {len(part['own'])} |")
+        lines.append(
+            f"| {NAMES[kind]} | unweave | {spread(part['own'], 1e3)} | | {len(part['own'])} |"
+        )
         for n, times in part["peer"].items():
             lines.append(
-                f"| {kind} | PyTorch, {n} threads | {spread(times, 1e3)} "
+                f"| {NAMES[kind]} | PyTorch, {n} threads | {spread(times, 1e3)} "
                 f"| {spread(ratios(times, part['own']), digits=2)} | {len(times)} |"
             )
-    cold = ", ".join(f"{kind} {part['cold']:.1f} s" for kind, part in results["parts"].items())
+    cold = ", ".join(
+        f"{NAMES[kind]} {part['cold']:.1f} s" for kind, part in results["parts"].items()
+    )
     return "\n".join([*lines, "", f"The first epoch of unweave, which compiles: {cold}.", ""])
 
 
@@ -114,13 +134,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Adversarial training beside PyTorch.")
     parser.add_argument("--python", required=True, help="an interpreter with torch")
     parser.add_argument("--repetitions", type=int, default=7)
+    parser.add_argument("--only", nargs="+", choices=tuple(RECIPES), default=list(RECIPES))
     options = parser.parse_args()
     began, busy, own = time.perf_counter(), busy_seconds(), own_seconds()
-    parts = {}
+    file = HERE / "generators.json"
+    parts = json.loads(file.read_text())["parts"] if file.exists() else {}
     with tempfile.TemporaryDirectory() as folder:
         np.save(pathlib.Path(folder) / "data.npy", (images() / 127.5 - 1).astype(np.float32))
         with Peers(options.python, SCRIPT, pathlib.Path(folder)) as peers:
-            for kind in ("dense", "convolutional"):
+            for kind in options.only:
                 parts[kind] = measured(kind, peers, options.repetitions)
             versions = peers.versions
     others = busy_seconds() - busy - (own_seconds() - own)
@@ -132,7 +154,7 @@ def main() -> None:
         "others": others / ((time.perf_counter() - began) * (os.cpu_count() or 1)),
         "parts": parts,
     }
-    (HERE / "generators.json").write_text(json.dumps(results, indent=1) + "\n")
+    file.write_text(json.dumps(results, indent=1) + "\n")
     (HERE / "GENERATORS.md").write_text(page(results))
 
 

@@ -109,6 +109,12 @@ def test_every_game_of_the_command_line_has_a_loss_and_a_name():
         game_of("rsgan", -1.0, None)
 
 
+@pytest.mark.parametrize("name", ["infogan", "aae", "vae-gan", "bigan", "cyclegan"])
+def test_a_loss_that_needs_spectral_weights_is_refused_where_there_are_none(name):
+    with pytest.raises(ValueError, match="only gan and cgan have"):
+        recipes.RECIPES[name](loss="hinge")
+
+
 # The Dirac-GAN (Mescheder et al. 2018, section 2): data at 0, a generator at θ, a critic ψ x.
 
 

@@ -8,7 +8,7 @@ from .._noise import AbstractNoise
 from ..data import Dataset
 from ..networks.adversarial import start_adversarial_autoencoder, start_cycle_gan
 from ..train import Recipe
-from ._adversarial import LEAST_STEPS, GameName, game_of, play
+from ._adversarial import LEAST_STEPS, GameName, plain_game, play
 
 
 def aae(
@@ -28,7 +28,7 @@ def aae(
     """The adversarial autoencoder (Makhzani et al. 2016): instead of a divergence, a critic of the
     codes draws them to the prior, with this `weight` beside the reconstruction in nats."""
     options = locals()
-    game = game_of(loss, None, None)
+    game = plain_game(loss)
 
     def build(data: Dataset, key: Key) -> eqx.Module:
         return start_adversarial_autoencoder(
@@ -64,7 +64,7 @@ def vae_gan(
     in nats; its reconstructions are also to look alike to the critic, with the weight
     `likeness`."""
     options = locals()
-    game = game_of(loss, None, None)
+    game = plain_game(loss)
 
     def build(data: Dataset, key: Key) -> eqx.Module:
         return start_adversarial_autoencoder(
@@ -98,7 +98,7 @@ def bigan(
     """The bidirectional GAN (Donahue et al. 2017; Dumoulin et al. 2017): the critic judges pairs of
     an observation and its latents, so that encoder and generator become each other's inverse."""
     options = locals()
-    game = game_of(loss, None, None)
+    game = plain_game(loss)
 
     def build(data: Dataset, key: Key) -> eqx.Module:
         return start_adversarial_autoencoder(
@@ -131,7 +131,7 @@ def cyclegan(
     """Two translators between the domains of two labels, or of two files, of which no pair is known
     (Zhu et al. 2017): there and back again must be what it was."""
     options = locals()
-    game = game_of(loss, None, None)
+    game = plain_game(loss)
 
     def build(data: Dataset, key: Key) -> eqx.Module:
         return start_cycle_gan(data, widths=widths, convolutional=convolutional, key=key)
