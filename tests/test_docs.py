@@ -123,3 +123,14 @@ def test_the_page_of_the_first_card_is_that_of_the_script():
         assert card["seeds"] == 3
         assert {"mean", "PCA with 10 latents"} < set(card["names"])
         assert len(card["verdict"]) >= 3
+
+
+def test_the_table_of_games_is_what_the_benchmark_found():
+    page = (ROOT / "docs" / "adversarial.md").read_text().splitlines()
+    found = (ROOT / "bench" / "GAMES.md").read_text().splitlines()
+    cells = [
+        " | ".join(cell.strip() for cell in line.strip("|").split("|")[1:6])
+        for line in found
+        if line.startswith("| 25 Gaussians")
+    ]
+    assert [line.strip("| ") for line in page if line.startswith("| `") and " (" in line] == cells

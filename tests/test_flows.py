@@ -29,6 +29,7 @@ from unweave.networks import (
     start_coupling_flow,
 )
 from unweave.networks.flows._gaps import fit_reference
+from unweave.networks.flows._whitening import fit_whitening
 
 KEY = jax.random.key(0)
 MEAN, SPREAD = np.array([1.0, -2.0, 0.5]), np.array([[2.0, 0, 0], [0.7, 0.5, 0], [-0.3, 0.2, 1.5]])
@@ -220,9 +221,54 @@ def test_there_and_back_through_a_field_over_channels():
     z = flow.encode(x)
     assert z.shape == (16,)
     np.testing.assert_allclose(flow.decode(z), x, atol=2e-3 * 50)
-    # at the start it is the best field for white noise, which it leaves as it is
+
+
+def test_a_series_begins_as_the_gaussian_of_the_data():
+    # in white coordinates the field at the start, the best one for white noise, is the right one
+    data = series()
     start = start_continuous_flow(data, widths=(16,), key=KEY)
-    np.testing.assert_allclose(start.decode(z), start.scale.undo(z.reshape(8, 2)), rtol=1e-3)
+    flat = data.observations.reshape(len(data), -1).astype(np.float64)
+    gaussian = scipy.stats.multivariate_normal(flat.mean(0), np.cov(flat.T, bias=True))
+    some = data.observations[:5]
+    found = start.log_densities(jnp.asarray(some))
+    np.testing.assert_allclose(found, gaussian.logpdf(flat[:5]), atol=0.05)
+    z = jax.random.normal(KEY, (4000, start.latents.size))
+    drawn = np.asarray(jax.vmap(start.decode)(z)).reshape(len(z), -1)
+    deviations = flat.std(0)
+    np.testing.assert_allclose(
+        np.cov(drawn.T) / np.outer(deviations, deviations),
+        np.cov(flat.T, bias=True) / np.outer(deviations, deviations),
+        atol=0.1,
+    )
+
+
+def test_white_coordinates_are_white_and_keep_their_places():
+    data = series()
+    whitening = fit_whitening(data.observations, Scale.standard(data.observations))
+    start = start_continuous_flow(data, widths=(16,), key=KEY)
+    white = np.asarray(jax.vmap(start.coordinates)(jnp.asarray(data.observations)))
+    np.testing.assert_allclose(white.T @ white / len(white), np.eye(16), atol=2e-3)
+    np.testing.assert_allclose(whitening.there @ whitening.back, np.eye(16), atol=1e-3)
+    np.testing.assert_allclose(whitening.there, whitening.there.T, rtol=1e-3, atol=1e-4)
+    expected = np.linalg.slogdet(np.asarray(whitening.there, np.float64))[1]
+    assert float(whitening.log_volume()) == pytest.approx(expected, rel=1e-3)
+
+
+def test_what_never_varies_can_be_whitened_too():
+    scale = Scale((0.0,), (1.0,))
+    whitening = fit_whitening(np.ones((5, 4, 1), np.float32), scale)
+    np.testing.assert_allclose(whitening.apply(jnp.ones(4)), 0, atol=1e-6)
+    line = np.linspace(-1, 1, 9)[:, None, None] * np.ones((1, 4, 1))
+    whitening = fit_whitening(line.astype(np.float32), scale)
+    y = jnp.asarray(line[3].ravel(), jnp.float32)
+    np.testing.assert_allclose(whitening.undo(whitening.apply(y)), y, atol=1e-4)
+
+
+def test_gaps_of_a_series_are_filled_before_it_is_whitened():
+    x = series().observations.copy()
+    x[::3, 2, 0] = np.nan
+    whitening = fit_whitening(x, Scale.standard(x))
+    assert np.isfinite(np.asarray(whitening.there)).all()
 
 
 def test_the_reference_is_not_moved_by_training():
@@ -231,6 +277,10 @@ def test_the_reference_is_not_moved_by_training():
     slopes = eqx.filter_grad(lambda flow: flow.log_density(gappy))(flow)
     assert all(not leaf.any() for leaf in jax.tree.leaves(slopes.reference))
     assert jnp.abs(slopes.field.rate).max() > 0
+    flow = start_continuous_flow(series(), widths=(16,), key=KEY)
+    x = jnp.asarray(series().observations[0])
+    slopes = eqx.filter_grad(lambda flow: flow.log_density(x))(flow)
+    assert all(not leaf.any() for leaf in jax.tree.leaves(slopes.whitening))
 
 
 @pytest.mark.slow
@@ -242,7 +292,7 @@ def test_every_flow_conforms_and_survives_its_file(kind, tmp_path):
     else:
         flow = start_continuous_flow(data, widths=(16,), key=KEY)
         parts = (flow.latents, flow.field, flow.scale, flow.reference, flow.shape)
-        flow = kind(*parts)
+        flow = kind(*parts, whitening=flow.whitening)
     flow = moved(flow, 0.02)
     report = check_model(flow, x=jnp.asarray(data.observations[0]), key=KEY)
     assert report.ok, str(report)

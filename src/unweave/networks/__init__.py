@@ -76,6 +76,7 @@ from .flows import Coupling as Coupling
 from .flows import CouplingFlow as CouplingFlow
 from .flows import HutchinsonFlow as HutchinsonFlow
 from .flows import VectorField as VectorField
+from .flows import Whitening as Whitening
 from .flows import start_continuous_flow as start_continuous_flow
 from .flows import start_coupling_flow as start_coupling_flow
 from .schemes import Backsolve as Backsolve

@@ -12,3 +12,4 @@ from ._fields import ChannelNet as ChannelNet
 from ._fields import VectorField as VectorField
 from ._start import start_continuous_flow as start_continuous_flow
 from ._start import start_coupling_flow as start_coupling_flow
+from ._whitening import Whitening as Whitening

@@ -33,6 +33,7 @@ from ...data import Scale
 from .._pca import PCA
 from .._real import real
 from ._gaps import flat_coordinates, log_density_with_gaps
+from ._whitening import Whitening
 
 
 class AbstractContinuousFlow(AbstractDecoder, AbstractEncoder, AbstractDensity, AbstractVelocity):
@@ -41,7 +42,8 @@ class AbstractContinuousFlow(AbstractDecoder, AbstractEncoder, AbstractDensity, 
     **Arguments:** `latents`, standard normal, as many as an observation has numbers; `field`,
     $v$ `(y, t)` of flat scaled observations; `scale`, from the user's units to the field's and
     back; `reference`, the Gaussian that stands in for what was not observed; `shape` of an
-    observation; `tolerance` of the solver, absolute and relative; `draws`, how many estimate a
+    observation; `whitening`, the coordinates in which the field lives if they are not the scaled
+    ones; `tolerance` of the solver, absolute and relative; `draws`, how many estimate a
     density with gaps; `probes`, how many directions estimate a trace.
     """
 
@@ -50,6 +52,7 @@ class AbstractContinuousFlow(AbstractDecoder, AbstractEncoder, AbstractDensity, 
     scale: Scale
     reference: PCA
     shape: tuple[int, ...] = eqx.field(static=True)
+    whitening: Whitening | None = None
     tolerance: float = eqx.field(static=True, default=1e-5)
     draws: int = eqx.field(static=True, default=32)
     probes: int = eqx.field(static=True, default=8)
@@ -66,8 +69,8 @@ class AbstractContinuousFlow(AbstractDecoder, AbstractEncoder, AbstractDensity, 
         r"""$\operatorname{tr} \partial v / \partial y$ at `y` and `t`, or an estimate of it."""
 
     def coordinates(self, x: Observation, *, key: Key | None = None) -> Latent:
-        """`x` scaled and laid out flat, its gaps filled in by the reference."""
-        return flat_coordinates(self.reference, self.scale, x, key)
+        """`x` scaled, laid out flat and whitened, its gaps filled in by the reference."""
+        return self._white(flat_coordinates(self.reference, self.scale, x, key))
 
     def velocity(self, y: Latent, t: Scalar, condition: Condition = None) -> Latent:
         """$v(y, t)$, in scaled units."""
@@ -80,6 +83,7 @@ class AbstractContinuousFlow(AbstractDecoder, AbstractEncoder, AbstractDensity, 
     ) -> Observation:
         """The observation that `z` is carried to; a flow has no noise to add to it."""
         y = carry(self._motion(0.0, 1.0), z)
+        y = y if self.whitening is None else self.whitening.undo(y)
         return self.scale.undo(y.reshape(self.shape))
 
     @eqx.filter_jit
@@ -114,11 +118,16 @@ class AbstractContinuousFlow(AbstractDecoder, AbstractEncoder, AbstractDensity, 
 
     def _densities(self, xs: Float[Array, "n ..."], key: Key) -> Float[Array, " n"]:
         """Of whole observations."""
-        y = jax.vmap(self.scale.apply)(xs).reshape(len(xs), -1)
+        y = jax.vmap(self._white)(jax.vmap(self.scale.apply)(xs).reshape(len(xs), -1))
         z, grown = transport(self._motion(1.0, 0.0, key), y)
         normal = -0.5 * (z**2 + math.log(2 * math.pi)).sum(-1)
         # the way back counts the growth with the sign turned round
-        return normal + grown - jax.vmap(self.scale.log_volume)(xs)
+        white = 0.0 if self.whitening is None else self.whitening.log_volume()
+        return normal + grown + white - jax.vmap(self.scale.log_volume)(xs)
+
+    def _white(self, y: Latent) -> Latent:
+        """Flat scaled numbers as the field takes them."""
+        return y if self.whitening is None else self.whitening.apply(y)
 
     def _motion(self, begin: float, end: float, key: Key | None = None) -> Motion:
         growth = None if key is None else eqx.Partial(_growth, self, key)

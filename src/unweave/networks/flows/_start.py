@@ -12,9 +12,12 @@ from ._continuous import AbstractContinuousFlow, ContinuousFlow, HutchinsonFlow
 from ._coupling import Coupling, CouplingFlow
 from ._fields import ChannelField, VectorField
 from ._gaps import fit_reference
+from ._whitening import fit_whitening
 
 # series of fewer numbers than this have no course to speak of
 _FEW = 16
+# a matrix of this size is a small part of a field's work
+_MOST_WHITENED = 512
 #: Observations of more numbers than this have their trace estimated.
 MOST_EXACT = 64
 
@@ -23,19 +26,22 @@ def start_continuous_flow(
     data: Dataset, *, widths: tuple[int, ...] = (256, 256, 256), key: Key
 ) -> AbstractContinuousFlow:
     """A flow whose field is a transformer over channels for series of at least 16 numbers, with a
-    block as wide as the first of `widths` for each of them, and a multilayer perceptron of these
-    widths for all else."""
-    schema = data.schema
+    block as wide as the first of `widths` for each of them, in white coordinates where these are no
+    more than 512; and a multilayer perceptron of these widths for all else."""
+    schema, whiten = data.schema, False
+    scale = Scale.standard(data.observations)
     if schema.is_series and len(schema.shape) == 2 and schema.size >= _FEW:
         time, channel = schema.shape
         field = ChannelField((time, channel), widths[0], len(widths), key=key)
+        whiten = schema.size <= _MOST_WHITENED and len(data) > 2
     else:
         net = MLP(schema.size + 1, schema.size, widths, activation=jax.nn.silu, key=key)
         field = VectorField(net)
-    scale = Scale.standard(data.observations)
     kind = ContinuousFlow if schema.size <= MOST_EXACT else HutchinsonFlow
     reference = fit_reference(data.observations, scale)
-    return kind(Latents.standard(schema.size), field, scale, reference, schema.shape)
+    whitening = fit_whitening(data.observations, scale) if whiten else None
+    latents = Latents.standard(schema.size)
+    return kind(latents, field, scale, reference, schema.shape, whitening=whitening)
 
 
 def start_coupling_flow(
