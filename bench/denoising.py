@@ -257,6 +257,9 @@ def speed(options: argparse.Namespace, folder: pathlib.Path) -> dict:
     return {"times": times, "peer": peer, "versions": versions}
 
 
+#: Steps of training where none are asked for. A density wants more of them than samples do: ten
+#: thousand leave 0.05 nats between a trained denoiser's and the true one.
+STEPS = {"truth": 25_000, "kernel": 30_000, "generator": 8_000, "speed": 10_000}
 PARTS = {"truth": truth, "kernel": kernel, "generator": generator, "speed": speed}
 
 
@@ -265,7 +268,7 @@ def main() -> None:
     parser.add_argument("--python", default=sys.executable, help="an interpreter with torch")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--repetitions", type=int, default=10)
-    parser.add_argument("--steps", type=int, default=10_000)
+    parser.add_argument("--steps", type=int, help="of each training; each part has its own")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=pathlib.Path, default=HERE)
     options = parser.parse_args()
@@ -280,7 +283,9 @@ def main() -> None:
         # parts that are not run again stay as they were
         "parts": before["parts"],
     }
+    asked = options.steps
     for name in options.only:
+        options.steps = asked or STEPS[name]
         with tempfile.TemporaryDirectory() as folder:
             began, busy, own = time.perf_counter(), busy_seconds(), own_seconds()
             part = PARTS[name](options, pathlib.Path(folder))
