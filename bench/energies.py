@@ -176,6 +176,7 @@ def main() -> None:
             results["fits"].append({"kind": kind, "seed": seed, **found})
             file.write_text(json.dumps(results, indent=1) + "\n")
             (options.out / "ENERGIES.md").write_text(page(results))
+    (options.out / "ENERGIES.md").write_text(page(results))
 
 
 if __name__ == "__main__":
