@@ -327,6 +327,37 @@ def test_a_critic_against_slightly_noised_data_with_r1_learns_the_log_density():
     assert float(-slope / curvature) == pytest.approx(-1 / (2 * variance), rel=0.01)
 
 
+class Bowl(eqx.Module):
+    """A critic that is -a x² / 2."""
+
+    a: float
+
+    def __call__(self, x, code):
+        return -0.5 * self.a * (x**2).sum()
+
+
+def test_a_matched_critic_is_the_log_density_of_the_data_with_noise():
+    # E |σ D'(y + σ e) + e|² = 1 - 2 a σ² + a² σ² (v + σ²) for D' = -a x, least at 1 / (v + σ²)
+    sigma, variance = 0.4, 0.5
+    x = np.sqrt(variance) * np.random.default_rng(0).standard_normal((400_000, 1))
+    term, x = train.score_matching(sigma, 3.0), jnp.asarray(x, jnp.float32)
+
+    def with_critic(a):
+        return eqx.tree_at(lambda m: m.critic, plain_gan(Line(0.0, 1.0)), Bowl(a))
+
+    for a in (0.0, 0.7, 1 / (variance + sigma**2)):
+        value, named = term(with_critic(a), x, None, KEY)
+        right = 1 - 2 * a * sigma**2 + a**2 * sigma**2 * (variance + sigma**2)
+        assert float(named["misfit"]) == pytest.approx(right, rel=0.01)
+        assert float(value) == pytest.approx(3 * float(named["misfit"]), rel=1e-6)
+    # what is missing has no noise and does not count
+    gappy = x.at[::2].set(jnp.nan)
+    half = train.score_matching(sigma)(with_critic(0.0), gappy, None, KEY)[0]
+    assert float(half) == pytest.approx(0.5, rel=0.01)
+    with pytest.raises(ValueError, match="smooths the data"):
+        train.score_matching(0.0)
+
+
 def test_spectral_weights_have_norm_one():
     net = Spectral(MLP(6, 3, (8,), key=KEY))
     for weight in net.normalised().weights:

@@ -167,6 +167,7 @@ def play(
     rows: Callable[[Dataset], train.Rows] = train.observations,
     hidden: float = 0.0,
     extras: tuple[train.Extra, ...] = (),
+    critic_extras: tuple[train.Extra, ...] = (),
     shown: train.Shown = train.observations_shown,
     both: bool = False,
     weight: float = 1.0,
@@ -192,7 +193,7 @@ def play(
                 game.loss, *extras, shown=shown, both=both, weight=weight, hidden=hidden
             ),
             critic_objective=train.critic_objective(
-                game.loss, *game.penalties, shown=shown, hidden=hidden
+                game.loss, *game.penalties, extras=critic_extras, shown=shown, hidden=hidden
             ),
             judge=judge or train.held_out_distance(),
             optimiser=adam(learning_rate),
@@ -300,27 +301,36 @@ def infogan(
 def meg(
     *,
     latents: int = 10,
-    information: float = 1.0,
-    penalty: float = 0.1,
+    information: float = 0.3,
+    sigma: float = 0.15,
+    matching: float = 1.0,
+    penalty: float = 0.0,
     epochs: int = 100,
     least_steps: int = LEAST_STEPS,
     batch: int = 128,
-    learning_rate: float = 1e-3,
+    learning_rate: float = 2e-3,
+    critic_learning_rate: float | None = 4e-3,
     decay: float = 0.999,
     widths: tuple[int, ...] = (128, 128, 128),
 ) -> Recipe:
-    """A maximum-entropy generator (Kumar et al. 2019): an energy that is low where data are, whose
-    slope there the weight `penalty` keeps small, and a generator that draws from it, spread out by
-    the weight `information`."""
+    """A maximum-entropy generator (Kumar et al. 2019): an energy that is low where data are, and a
+    generator that draws from it, spread out by the weight `information`. By the weight `matching`
+    the energy's slope is held to that of the data smoothed by noise of deviation `sigma`; its
+    authors keep the slope at the data small instead, by the weight `penalty`."""
     options = locals()
-    game = Game(train.wasserstein(), (train.r1(2 * penalty),))
+    for name in ("matching", "penalty"):
+        if options[name] < 0:
+            raise ValueError(f"{name} is {options[name]}; give a weight of 0 or more.")
+    game = Game(train.wasserstein(), (train.r1(2 * penalty),) if penalty else ())
+    matched = (train.score_matching(sigma, matching),) if matching else ()
 
     def build(data: Dataset, key: Key) -> eqx.Module:
         return start_energy_gan(data, latents, widths=widths, key=key)
 
     plan = play(
-        game, learning_rate, None, 1, decay,
+        game, learning_rate, critic_learning_rate, 1, decay,
         extras=(train.information_gain(information),),
+        critic_extras=matched,
         average_critic=True,
         epochs=epochs, batch=batch, least_steps=least_steps,
     )  # fmt: skip

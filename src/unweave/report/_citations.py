@@ -360,7 +360,7 @@ _USED: Mapping[str, tuple[str, ...]] = {
     "vae-gan": ("larsen2016", *_GAME),
     "bigan": ("donahue2017", "dumoulin2017", *_GAME),
     "cyclegan": ("zhu2017", *_GAME),
-    "meg": ("kumar2019", "goodfellow2014", "mescheder2018", "kingma2015"),
+    "meg": ("kumar2019", "goodfellow2014", "vincent2011", "kingma2015"),
     "diffusion": ("karras2022", "song2021", "kingma2015"),
     "dde": ("bigdeli2020", "vincent2011", "kingma2015"),
     "ncsn": ("song2019", "vincent2011", "karras2022", "kingma2015"),

@@ -31,6 +31,7 @@ from ._adversarial_terms import information_gain as information_gain
 from ._adversarial_terms import likeness as likeness
 from ._adversarial_terms import pairs_shown as pairs_shown
 from ._adversarial_terms import reconstruction as reconstruction
+from ._adversarial_terms import score_matching as score_matching
 from ._adversarial_terms import translation_distance as translation_distance
 from ._adversarial_terms import translations_shown as translations_shown
 from ._adversarial_terms import unpaired as unpaired

@@ -185,7 +185,7 @@ def observations_shown(
     return real, jnp.where(jnp.isnan(x), 0, fake)
 
 
-#: A further term that the generator descends: of model, batch, conditions and the key that drew
+#: A further term that a player descends: of model, batch, conditions and the key that drew
 #: what was shown.
 Extra: TypeAlias = Callable[[Any, Any, Condition, Key], tuple[Loss, Metrics]]
 
@@ -193,11 +193,12 @@ Extra: TypeAlias = Callable[[Any, Any, Condition, Key], tuple[Loss, Metrics]]
 def critic_objective(
     loss: AdversarialLoss,
     *penalties: Penalty,
+    extras: tuple[Extra, ...] = (),
     shown: Shown = observations_shown,
     hidden: float = 0.0,
 ) -> Objective:
-    """The critic's loss and penalties. A share `hidden` of what is told of an observation is kept
-    from both sides, so that they know what to do untold."""
+    """The critic's loss, penalties and `extras`. A share `hidden` of what is told of an observation
+    is kept from both sides, so that they know what to do untold."""
 
     def objective(
         model: AbstractAdversarial, batch: Rows, key: Key, step: Step
@@ -214,6 +215,9 @@ def critic_objective(
             where = penalty.where(real, fake, place_key)
             size = slope_penalty(model.judge, where, conditions, penalty.centre)
             slope = slope + penalty.weight * size
+        for extra in extras:
+            more, named = extra(model, x, conditions, place_key)
+            value, metrics = value + more, metrics | named
         return value + slope, {**metrics, "penalty": slope}
 
     return objective

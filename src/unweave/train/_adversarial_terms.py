@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array
 
 from .._families import (
+    AbstractAdversarial,
     AbstractCompared,
     AbstractInformed,
     AbstractTranslator,
@@ -111,6 +112,27 @@ def information_gain(weight: float) -> Extra:
         fake = jax.vmap(model.draft)(z, conditions)
         value = jax.vmap(model.information)(fake, z, jnp.roll(z, 1, axis=0)).mean()
         return -weight * value, {"information": value}
+
+    return extra
+
+
+def score_matching(sigma: float, weight: float = 1.0) -> Extra:
+    r"""`weight` $\cdot\, \mathbb{E}\, |\sigma \nabla D(y + \sigma e) + e|^2$ of the critic, at
+    observations $y$ in the model's own scale and standard normal $e$: least where $D = \log\,(p *
+    \mathcal{N}(0, \sigma^2 I)) + c$ (Vincent 2011, equation 9, times $2 \sigma^2$). What was not
+    observed has no noise, and does not count."""
+    if not sigma > 0:
+        raise ValueError(f"sigma is {sigma}; give the noise that smooths the data, such as 0.15.")
+
+    def extra(
+        model: AbstractAdversarial, x: Array, conditions: Condition, key: Key
+    ) -> tuple[Loss, Metrics]:
+        y, seen = jax.vmap(model.coordinates)(x), ~jnp.isnan(x)
+        e = jnp.where(seen, jax.random.normal(key, y.shape, y.dtype), 0)
+        slopes = jax.vmap(jax.grad(model.judge))(y + sigma * e, conditions)
+        squares = jnp.where(seen, (sigma * slopes + e) ** 2, 0)
+        value = squares.reshape(len(y), -1).sum(1).mean()
+        return weight * value, {"misfit": value}
 
     return extra
 

@@ -157,20 +157,28 @@ def start_info_gan(
 def start_energy_gan(
     data: Dataset, latents: int, *, widths: tuple[int, ...] = (256, 256), key: Key
 ) -> EnergyGAN:
-    """A generator, an energy and a statistic for `data`, all dense."""
+    """A generator, an energy and a statistic for `data`, all dense. The energy's net is smooth,
+    since its slope is what learns and what chains follow."""
     generator_key, critic_key, own_key = split_on_host(key, 3)
     scale = scale_for(data)
     generator = start_generator(
         data, scale, latents, widths=widths, convolutional=False, given=None, key=generator_key
     )
-    critic = start_critic(data, 1, widths=widths, convolutional=False, key=critic_key)
+    critic = MLP(data.schema.size, 1, widths, activation=jax.nn.silu, key=critic_key)
     statistic = MLP(
         data.schema.size + latents, 1, widths, activation=jax.nn.leaky_relu, key=own_key
     )
     return EnergyGAN(
-        latents=Latents.standard(latents), generator=generator, critic=critic,
+        latents=Latents.standard(latents), generator=generator, critic=Flat(_lively(critic), (1,)),
         statistic=statistic, scale=scale,
     )  # fmt: skip
+
+
+def _lively(net: MLP) -> MLP:
+    """The net with inner weights of variance 2 / inputs (He et al. 2015, equation 10). As small as
+    an `MLP` has them a smooth net is all but linear, and long in telling modes apart."""
+    *inner, last = net.weights
+    return eqx.tree_at(lambda n: n.weights, net, (*(math.sqrt(6) * w for w in inner), last))
 
 
 def start_adversarial_autoencoder(
