@@ -14,7 +14,7 @@ import scipy.special
 import scipy.stats
 
 from models import small_beats
-from unweave import check_model, recipes, train
+from unweave import check_model, load_model, recipes, save_model, train
 from unweave._families import bernoulli_kl, categorical_kl
 from unweave._many import many
 from unweave._model import gaussian_kl
@@ -516,7 +516,7 @@ def test_style_knows_where_the_object_is_and_the_decoder_moves_it_there():
 
 
 @pytest.mark.parametrize("convolutional", [False, True])
-def test_the_decoder_starts_at_the_places_of_the_training_data(pictures, convolutional):
+def test_the_decoder_starts_at_the_places_of_the_training_data(pictures, convolutional, tmp_path):
     model = start_content_style_vae(
         pictures, 2, 3, widths=(8,), convolutional=convolutional, key=jax.random.key(6)
     )
@@ -528,6 +528,10 @@ def test_the_decoder_starts_at_the_places_of_the_training_data(pictures, convolu
     spread = np.diag(np.asarray(model.decoder.place)[:, 2:4])
     np.testing.assert_allclose(spread, found.std(0), rtol=1e-4)
     np.testing.assert_allclose(model.encoder.style.spread, spread, rtol=1e-5)
+    save_model(tmp_path / "placed.uw", model)
+    again = load_model(tmp_path / "placed.uw").model
+    x = jnp.asarray(pictures.observations[0], jnp.float32)
+    np.testing.assert_array_equal(eqx.filter_jit(again.encode)(x), eqx.filter_jit(model.encode)(x))
     one = start_content_style_vae(pictures, 2, 1, widths=(8,), key=jax.random.key(6))
     assert not isinstance(one.decoder, PlacedDecoder)  # one latent cannot say a place
 
@@ -635,8 +639,12 @@ def test_content_and_style_of_digits(adversary):
 
 
 @pytest.mark.slow
-def test_a_model_with_content_and_style_conforms(parted, x):
+def test_a_model_with_content_and_style_conforms(parted, pictures, x):
     report = check_model(parted, x=x[0], key=jax.random.key(0))
+    assert report.ok, str(report)
+    placed = start_content_style_vae(pictures, 2, 2, widths=(8,), key=jax.random.key(6))
+    picture = jnp.asarray(pictures.observations[0], jnp.float32)
+    report = check_model(placed, x=picture, key=jax.random.key(0))
     assert report.ok, str(report)
     with pytest.raises(ValueError, match="3 of 3 latents are content"):
         start_content_style_vae(small_beats().train, 3, 0, key=jax.random.key(0))
