@@ -131,10 +131,10 @@ def turned(seeds: list[dict]) -> list[str]:
         "",
         *table(seeds),
         "",
-        "**Not reached.** Of three shapes one in three is found by guessing. The place is right, but "
-        "the reconstructions already lose shape and scale: four latents of style have to hold an "
-        "orientation too, and a rival of this weight, chosen without one, gives them little room. "
-        "Neither has been chosen anew, and why exactly it fails has not been measured.",
+        "**Not reached.** Of three shapes a guess finds one in three. The place is right, but the "
+        "reconstructions already lose shape and scale. The four latents of style may be too few "
+        "to hold an orientation too, or the rival too strong; neither was chosen anew, and why it "
+        "fails has not been measured.",
         "",
         f"A fit took {spread((s['seconds'] for s in seeds), 0)} s.",
     ]
