@@ -25,6 +25,8 @@ from unweave.networks.discrete import (
     VQVAE,
     BinaryVAE,
     ImageView,
+    PlacedDecoder,
+    PlacedEncoder,
     RowView,
     SeriesView,
     SlotEncoder,
@@ -37,13 +39,7 @@ from unweave.networks.discrete import (
     start_vqvae,
 )
 from unweave.networks.discrete._choices import middle, whole
-from unweave.networks.discrete._content import (
-    PlacedDecoder,
-    PlacedEncoder,
-    centred,
-    moved,
-    whereabouts,
-)
+from unweave.networks.discrete._content import centred, moved, whereabouts
 from unweave.run import fit
 from unweave.show import swap
 from unweave.train._discrete import Moving, moved_codebook, revived, usage
