@@ -3,7 +3,8 @@
 python bench/discrete.py --data ../shared/data
 
 Writes `DISCRETE.md` and `discrete.json` beside this file, each seed as soon as it is there;
-`--only` runs some of the parts and keeps what the others found before.
+`--only` runs some of the parts and keeps what the others found before, `--resume` keeps the seeds
+of these that are there.
 """
 
 import argparse
@@ -40,6 +41,11 @@ from unweave.train import neighbour_clusters
 HERE = pathlib.Path(__file__).resolve().parent
 #: What is regressed from a sprite.
 POSE = ("scale", "x", "y")
+#: Of the swaps; dense nets, at a seventh of the work of convolutions.
+SWAP: dict[str, Any] = {
+    "content": 3, "style": 4, "adversary": 20.0, "beta": 1.0, "convolutional": False,
+    "widths": (256, 256),
+}  # fmt: skip
 
 
 def say(sentence: str) -> None:
@@ -121,11 +127,17 @@ def codes(options: argparse.Namespace, seed: int) -> dict[str, Any]:
     return {"sizes": result, "n": [len(data.train), len(data.test)], "epochs": options.code_epochs}
 
 
-def sprites(folder: pathlib.Path) -> Dataset:
-    """dSprites at 32 x 32 pixels, all upright: 3 shapes, 6 scales and 16 x 16 positions."""
+def sprites(folder: pathlib.Path, *, turned: bool = False) -> Dataset:
+    """dSprites at 32 x 32 pixels: 3 shapes, 6 scales and 16 x 16 positions, all upright, or 8 x 8
+    positions in 10 orientations."""
     held = np.load(folder / "dsprites" / "dsprites_grid_3x6x10x16x16.npz")
     classes = held["latents_classes"]
-    inner = np.flatnonzero(classes[:, 3] == 0)
+    if turned:
+        # every second of the positions that are there
+        places = [np.unique(classes[:, i], return_inverse=True)[1] for i in (4, 5)]
+        inner = np.flatnonzero((places[0] % 2 == 0) & (places[1] % 2 == 0))
+    else:
+        inner = np.flatnonzero(classes[:, 3] == 0)
     x = held["imgs"][inner].reshape(-1, 32, 2, 32, 2).sum((2, 4)).astype(np.uint8)[..., None]
     schema = Schema("images", ("row", "column", "channel"), (32, 32, 1), ("grey",), ("",))
     return dataset(
@@ -180,18 +192,32 @@ class Judges:
 
 def swaps(options: argparse.Namespace, seed: int) -> dict[str, Any]:
     """Sprites with the content of one and the style of another, judged by what real ones taught."""
-    data: Split = split_at_random(sprites(options.data), seed=seed)
+    return swapped(options, seed, placed=True)
+
+
+def unplaced(options: argparse.Namespace, seed: int) -> dict[str, Any]:
+    """The same with a decoder that has to draw each sprite anew at each place."""
+    return swapped(options, seed, placed=False)
+
+
+def turned(options: argparse.Namespace, seed: int) -> dict[str, Any]:
+    """The same in ten orientations, of which style has to know too."""
+    return swapped(options, seed, placed=True, turned=True)
+
+
+def swapped(
+    options: argparse.Namespace, seed: int, *, placed: bool, turned: bool = False
+) -> dict[str, Any]:
+    data: Split = split_at_random(sprites(options.data, turned=turned), seed=seed)
     judges, test = Judges(data.train, seed), data.test
     other = np.random.default_rng(seed).permutation(len(test))
     assert test.labels is not None
     assert test.factors is not None
     began = time.perf_counter()
-    # dense nets, at a seventh of the work of convolutions
-    recipe = content_style(
-        content=3, style=7, adversary=5.0, beta=0.5, epochs=options.swap_epochs,
-        convolutional=False, widths=(512, 256),
-    )  # fmt: skip
+    epochs = options.turned_epochs if turned else options.swap_epochs
+    recipe = content_style(**SWAP, placed=placed, epochs=epochs)
     run = fit(recipe, data, quiet=True, seed=seed)
+    seconds = time.perf_counter() - began
     mixed = swap(run.model, test.observations[other], test.observations)
     again = many(run.model.decode, many(run.model.encode, test.observations))
     differ = test.labels[other] != test.labels
@@ -205,14 +231,17 @@ def swaps(options: argparse.Namespace, seed: int) -> dict[str, Any]:
                 "content_where_shapes_differ": apart["content"],
             },
         },
-        "seconds": time.perf_counter() - began,
+        "seconds": seconds,
         "explained_variance": run.result["explained_variance"],
-        "n": [len(data.train), len(test)],
-        "epochs": options.swap_epochs,
+        "n": [len(data.train), len(data.validation), len(test)],
+        "epochs": epochs,
+        "settings": SWAP,
     }
 
 
-PARTS = {"clusters": clusters, "codes": codes, "swaps": swaps}
+PARTS = {
+    "clusters": clusters, "codes": codes, "swaps": swaps, "unplaced": unplaced, "turned": turned,
+}  # fmt: skip
 
 
 def main() -> None:
@@ -223,16 +252,21 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=15, help="of the clusters")
     parser.add_argument("--codes", type=int, nargs="+", default=[64])
     parser.add_argument("--code-epochs", type=int, default=3)
-    parser.add_argument("--swap-epochs", type=int, default=80)
+    parser.add_argument("--swap-epochs", type=int, default=40)
+    parser.add_argument("--turned-epochs", type=int, default=25)
+    parser.add_argument(
+        "--resume", action="store_true", help="keep the seeds of these parts that are there"
+    )
     parser.add_argument("--out", type=pathlib.Path, default=HERE)
     options = parser.parse_args()
     file = options.out / "discrete.json"
     results: dict = json.loads(file.read_text()) if file.exists() else {"parts": {}}
     for name in options.only:
-        seeds: list[dict] = []
-        for seed in range(options.seeds):
+        seeds: list[dict] = results["parts"].get(name, []) if options.resume else []
+        for seed in sorted(set(range(options.seeds)) - {found["seed"] for found in seeds}):
             seeds.append({"seed": seed, **PARTS[name](options, seed)})
             say(f"{name}: {seeds[-1]}")
+            seeds.sort(key=lambda found: found["seed"])
             results["parts"][name] = seeds
             results |= {
                 "date": datetime.date.today().isoformat(),

@@ -8,12 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import scipy.ndimage
 import scipy.optimize
 import scipy.special
 import scipy.stats
 
 from models import small_beats
-from unweave import check_model, recipes, train
+from unweave import check_model, load_model, recipes, save_model, train
 from unweave._families import bernoulli_kl, categorical_kl
 from unweave._many import many
 from unweave._model import gaussian_kl
@@ -24,6 +25,8 @@ from unweave.networks.discrete import (
     VQVAE,
     BinaryVAE,
     ImageView,
+    PlacedDecoder,
+    PlacedEncoder,
     RowView,
     SeriesView,
     SlotEncoder,
@@ -36,7 +39,7 @@ from unweave.networks.discrete import (
     start_vqvae,
 )
 from unweave.networks.discrete._choices import middle, whole
-from unweave.networks.discrete._content import centred
+from unweave.networks.discrete._content import centred, moved, whereabouts
 from unweave.run import fit
 from unweave.show import swap
 from unweave.train._discrete import Moving, moved_codebook, revived, usage
@@ -476,11 +479,57 @@ def parted(beats):
 
 def test_a_centred_picture_has_its_object_in_the_middle():
     picture = jnp.full((12, 16, 1), 0.2).at[1:4, 9:13].set(1.0)
-    moved = np.asarray(jax.jit(centred)(picture))[..., 0] - 0.2
-    assert moved.sum() == pytest.approx(0.8 * 12, rel=1e-3)
+    middle = np.asarray(jax.jit(centred)(picture))[..., 0] - 0.2
+    assert middle.sum() == pytest.approx(0.8 * 12, rel=1e-3)
     for axis, size in ((0, 12), (1, 16)):
-        centre = (moved.sum(1 - axis) @ np.arange(size)) / moved.sum()
+        centre = (middle.sum(1 - axis) @ np.arange(size)) / middle.sum()
         assert centre == pytest.approx((size - 1) / 2, abs=1e-3)
+
+
+def test_a_picture_is_moved_by_linear_interpolation():
+    picture = np.random.default_rng(0).normal(size=(9, 12, 2)).astype(np.float32)
+    by = (1.25, -2.5)
+    # SciPy reads channel by channel, and draws out edges as "nearest" does
+    expected = [scipy.ndimage.shift(picture[..., c], by, order=1, mode="nearest") for c in (0, 1)]
+    got = jax.jit(moved)(jnp.asarray(picture), jnp.asarray(by))
+    np.testing.assert_allclose(got, np.stack(expected, axis=-1), rtol=1e-4, atol=1e-5)
+
+
+def test_style_knows_where_the_object_is_and_the_decoder_moves_it_there():
+    def picture(row, column):
+        return jnp.zeros((12, 16, 1)).at[row : row + 3, column : column + 2].set(1.0)
+
+    place = jax.jit(whereabouts)(picture(2, 9))
+    np.testing.assert_allclose(place, (3 - 5.5, 9.5 - 7.5), atol=1e-4)
+    encoder = PlacedEncoder(lambda x: jnp.zeros(6), (0.5, 1.0), (2.0, 4.0))
+    mean, log_std = jnp.split(eqx.filter_jit(encoder)(picture(2, 9)), 2)
+    np.testing.assert_allclose(mean, ((-2.5 - 0.5) / 2, (2 - 1) / 4, 0), atol=1e-4)
+    assert (np.asarray(log_std) < 0).tolist() == [True, True, False]
+    place = jnp.asarray([[2.0, 0, 0], [0, 4.0, 0]])
+    decoder = PlacedDecoder(lambda z: picture(2, 9), jnp.asarray([1.0, 0.0]), place)
+    drawn = eqx.filter_jit(decoder)(jnp.asarray([1.0, -0.5, 9.0]))
+    np.testing.assert_allclose(drawn, picture(5, 7), atol=1e-5)
+
+
+@pytest.mark.parametrize("convolutional", [False, True])
+def test_the_decoder_starts_at_the_places_of_the_training_data(pictures, convolutional, tmp_path):
+    model = start_content_style_vae(
+        pictures, 2, 3, widths=(8,), convolutional=convolutional, key=jax.random.key(6)
+    )
+    assert np.shape(model.decoder.place) == (2, 5)
+    unmoved = np.delete(np.asarray(model.decoder.place), (2, 3), axis=1)
+    np.testing.assert_array_equal(unmoved, 0)
+    found = many(lambda x: whereabouts(x / 16), pictures.observations.astype(np.float32))
+    np.testing.assert_allclose(model.decoder.middle, found.mean(0), rtol=1e-4, atol=1e-5)
+    spread = np.diag(np.asarray(model.decoder.place)[:, 2:4])
+    np.testing.assert_allclose(spread, found.std(0), rtol=1e-4)
+    np.testing.assert_allclose(model.encoder.style.spread, spread, rtol=1e-5)
+    save_model(tmp_path / "placed.uw", model)
+    again = load_model(tmp_path / "placed.uw").model
+    x = jnp.asarray(pictures.observations[0], jnp.float32)
+    np.testing.assert_array_equal(eqx.filter_jit(again.encode)(x), eqx.filter_jit(model.encode)(x))
+    one = start_content_style_vae(pictures, 2, 1, widths=(8,), key=jax.random.key(6))
+    assert not isinstance(one.decoder, PlacedDecoder)  # one latent cannot say a place
 
 
 def test_the_posterior_of_a_group_is_the_product_of_its_members():
@@ -586,8 +635,12 @@ def test_content_and_style_of_digits(adversary):
 
 
 @pytest.mark.slow
-def test_a_model_with_content_and_style_conforms(parted, x):
+def test_a_model_with_content_and_style_conforms(parted, pictures, x):
     report = check_model(parted, x=x[0], key=jax.random.key(0))
+    assert report.ok, str(report)
+    placed = start_content_style_vae(pictures, 2, 2, widths=(8,), key=jax.random.key(6))
+    picture = jnp.asarray(pictures.observations[0], jnp.float32)
+    report = check_model(placed, x=picture, key=jax.random.key(0))
     assert report.ok, str(report)
     with pytest.raises(ValueError, match="3 of 3 latents are content"):
         start_content_style_vae(small_beats().train, 3, 0, key=jax.random.key(0))

@@ -63,6 +63,8 @@ from .discrete import CentredNet as CentredNet
 from .discrete import ClusterVAE as ClusterVAE
 from .discrete import ContentStyleVAE as ContentStyleVAE
 from .discrete import ImageView as ImageView
+from .discrete import PlacedDecoder as PlacedDecoder
+from .discrete import PlacedEncoder as PlacedEncoder
 from .discrete import RowView as RowView
 from .discrete import SeriesView as SeriesView
 from .discrete import SlotEncoder as SlotEncoder

@@ -203,20 +203,24 @@ def content_style(
     patience: int | None = None,
     widths: tuple[int, ...] = (256, 256),
     rival_widths: tuple[int, ...] = (64, 64),
+    placed: bool = True,
     convolutional: bool | None = None,
     noise: AbstractNoise | None = None,
 ) -> Recipe:
     """A variational autoencoder whose latents are parted into the content that a group shares (its
     label, or its patient) and the style of each observation (Bouchacourt et al. 2018). `tell` draws
     contents of one group together and those of others apart; a rival tries to tell the group by the
-    style, which is drawn to leave it nothing, as strongly as `adversary` says (0: no rival)."""
+    style, which is drawn to leave it nothing, as strongly as `adversary` says (0: no rival).
+    Of pictures, those that are `placed` are drawn in the middle and then moved to where two of the
+    latents of style say; without, a place is only one more thing that the nets have to learn."""
     options = locals()
 
     def build(data: Dataset, key: Key) -> ContentStyleVAE:
         train.grouped(data)  # says what is wrong before anything is made
         return start_content_style_vae(
-            data, content, style, widths=widths, convolutional=convolutional, noise=noise, key=key
-        )
+            data, content, style, widths=widths, placed=placed, convolutional=convolutional,
+            noise=noise, key=key,
+        )  # fmt: skip
 
     def stepper(budget: Budget) -> AbstractStepper:
         rate = optax.cosine_decay_schedule(learning_rate, budget.steps)

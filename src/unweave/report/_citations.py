@@ -340,7 +340,7 @@ _USED: Mapping[str, tuple[str, ...]] = {
     "qlae": ("hsu2023", "bengio2013", "loshchilov2019"),
     "cluster-vae": ("jiang2017", "hu2017", "ng2002", *_VAE),
     "slots": ("locatello2020", "watters2019", *_VAE),
-    "content-style": ("bouchacourt2018", "goldberger2005", *_VAE),
+    "content-style": ("bouchacourt2018", "goldberger2005", "bepler2019", *_VAE),
     "binary-vae": ("bengio2013", "maddison2017", *_VAE),
     "resnet": ("he2016", "lu2018", "kingma2015"),
     "revnet": ("gomez2017", "lu2018", "kingma2015"),

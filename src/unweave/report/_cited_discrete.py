@@ -62,6 +62,13 @@ DISCRETE: Mapping[str, str] = {
   booktitle = {AAAI Conference on Artificial Intelligence},
   year = {2018}
 }""",
+    "bepler2019": """@inproceedings{bepler2019explicitly,
+  author = {Bepler, Tristan and Zhong, Ellen and Kelley, Kotaro and Brignole, Edward and Berger,
+    Bonnie},
+  title = {Explicitly Disentangling Image Content from Translation and Rotation with {Spatial-VAE}},
+  booktitle = {Advances in Neural Information Processing Systems},
+  year = {2019}
+}""",
     "goldberger2005": """@inproceedings{goldberger2005neighbourhood,
   author = {Goldberger, Jacob and Roweis, Sam and Hinton, Geoffrey and Salakhutdinov, Ruslan},
   title = {Neighbourhood Components Analysis},

@@ -7,6 +7,8 @@ from ._cluster import ClusterVAE as ClusterVAE
 from ._cluster import start_cluster_vae as start_cluster_vae
 from ._content import CentredNet as CentredNet
 from ._content import ContentStyleVAE as ContentStyleVAE
+from ._content import PlacedDecoder as PlacedDecoder
+from ._content import PlacedEncoder as PlacedEncoder
 from ._content import SplitEncoder as SplitEncoder
 from ._content import start_content_style_vae as start_content_style_vae
 from ._qlae import QLAE as QLAE
