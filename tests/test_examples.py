@@ -32,7 +32,8 @@ def test_all_examples_are_here_and_short():
     names = {file.name for file in EXAMPLES.glob("*.py")}
     here = {"digits.py", "heartbeat_factors.py", "prices.py", "ptb_traversal.py"}
     here |= {"two_species.py", "formula_or_network.py", "price_models.py", "missing_term.py"}
-    assert names == here | {"your_own_model.py", "critics_as_distances.py"}
+    here |= {"your_own_model.py", "critics_as_distances.py", "are_samples_real.py"}
+    assert names == here
     for file in EXAMPLES.glob("*.py"):
         assert 60 <= len(file.read_text().splitlines()) <= 200
 
@@ -46,6 +47,15 @@ def test_your_own_model(tmp_path):
     assert 0.3 < left < 0.7  # the noise it was given is 0.5
     assert "40 of 120 samples are missing" in text
     assert (tmp_path / "oscillation.svg").stat().st_size > 1000
+
+
+def test_are_samples_real(tmp_path):
+    text = run("are_samples_real.py", tmp_path)
+    apart = dict(re.findall(r"^(.+): (\d+)% are told", text, re.M))
+    assert int(apart["copies"]) < 65
+    assert int(apart["independent samples"]) > 95
+    assert int(apart["copies"]) < int(apart["mixture"])
+    assert (tmp_path / "drawn.svg").stat().st_size > 1000
 
 
 def test_heartbeat_factors(tmp_path):
