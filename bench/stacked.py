@@ -4,7 +4,8 @@ python bench/stacked.py --data /path/to/folder/with/mnist [--reduced] [--steps 2
 
 The ablation of the default game: with and without the relativistic pairing, with R1 alone and with
 R1 and R2. As it stands it is meant for a GPU (convolutions, 28 x 28); with `--reduced` pictures are
-14 x 14 and the nets dense, so that a few processor cores do. Writes `STACKED.md`.
+14 x 14 and the nets dense, so that a few processor cores do. Goes on where it stopped, game by game
+and for each number of steps; writes `STACKED.md`.
 """
 
 import argparse
@@ -90,9 +91,12 @@ def main() -> None:
         "date": datetime.date.today().isoformat(), "reader": right, "floor": floor,
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, "
         f"{jax.devices()[0].device_kind}, jax {jax.__version__}",
-        "steps": options.steps, "reduced": options.reduced, "rows": {},
+        "reduced": options.reduced, "rows": kept(options.reduced),
     }  # fmt: skip
     for name, (loss, r1, r2) in GAMES.items():
+        about = {"game": name, "steps": options.steps}
+        if any({key: row[key] for key in about} == about for row in results["rows"]):
+            continue
         recipe = gan(
             loss=loss, r1=r1, r2=r2, latents=64, widths=(512, 512, 512), epochs=1,
             least_steps=options.steps, learning_rate=5e-4, batch=128,
@@ -103,12 +107,20 @@ def main() -> None:
         seconds = time.perf_counter() - began
         x = np.clip(draw(run.model, options.drawn, key=jax.random.key(5)), 0, 255)
         modes, divergence = judged(kinds(reader, x))
-        results["rows"][name] = {"modes": modes, "kl": divergence, "seconds": seconds}
-        print(name, results["rows"][name], run.result["health"][:1], flush=True)
+        row = about | {"modes": modes, "kl": divergence, "seconds": seconds}
+        results["rows"].append(row)
+        print(row, run.result["health"][:1], flush=True)
         if name == next(iter(GAMES)):
             save(samples(x[:50].round().astype(np.uint8), run.schema), HERE / "stacked.png")
         (HERE / "stacked.json").write_text(json.dumps(results, indent=1) + "\n")
         (HERE / "STACKED.md").write_text(page(results, options.drawn))
+
+
+def kept(reduced: bool) -> list[dict]:
+    """The rows of pictures of this size that were measured before."""
+    file = HERE / "stacked.json"
+    before = json.loads(file.read_text()) if file.exists() else {"reduced": reduced, "rows": []}
+    return before["rows"] if before["reduced"] == reduced else []
 
 
 def page(results: dict, drawn: int) -> str:
@@ -117,16 +129,17 @@ def page(results: dict, drawn: int) -> str:
     lines = [
         "# Stacked digits", "",
         f"Written by `bench/stacked.py`. {results['date']}, {results['machine']}.", "",
-        f"Three digits of MNIST as channels, {size}; {results['steps']:,} steps, one seed. A "
+        f"Three digits of MNIST as channels, {size}; one seed. A "
         f"classifier that reads {100 * results['reader']:.1f} % of single held-out digits reads "
         f"{drawn:,} samples; the divergence is that of the kinds' shares from equal ones. Real "
         f"pictures have {results['floor'][0]} kinds and {results['floor'][1]:.3f} nats.", "",
-        "| game | kinds of 1,000 | KL, nats | seconds |",
-        "|---|---|---|---|",
+        "| game | steps | kinds of 1,000 | KL, nats | seconds |",
+        "|---|---|---|---|---|",
     ]  # fmt: skip
     lines += [
-        f"| {name} | {row['modes']} | {row['kl']:.3f} | {row['seconds']:.0f} |"
-        for name, row in results["rows"].items()
+        f"| {row['game']} | {row['steps']:,} | {row['modes']} | {row['kl']:.3f} | "
+        f"{row['seconds']:.0f} |"
+        for row in results["rows"]
     ]
     return "\n".join([*lines, ""])
 

@@ -134,3 +134,20 @@ def test_the_table_of_games_is_what_the_benchmark_found():
         if line.startswith("| 25 Gaussians")
     ]
     assert [line.strip("| ") for line in page if line.startswith("| `") and " (" in line] == cells
+
+
+def test_the_table_of_windows_is_what_the_benchmark_found():
+    page = (ROOT / "docs" / "fidelity.md").read_text().splitlines()
+    found = (ROOT / "bench" / "WINDOWS.md").read_text()
+    rows = [line for line in page if line.startswith("| ") and "–" in line]
+    assert len(rows) == 8
+    for row in rows:
+        name, *cells = (cell.strip() for cell in row.strip("|").split("|"))
+        for cell in cells:
+            if name == "floor of the test":
+                assert f"Floor of the test {cell}" in found
+            else:
+                assert any(
+                    line.startswith(f"| {name} |") and f"| {cell} |" in line
+                    for line in found.splitlines()
+                )
