@@ -48,6 +48,8 @@ _MIDDLE = (
 )  # fmt: skip
 # Gauss and Legendre's three points and weights on (0, 1); two leave ten times the error
 _GAUSS, _SHARES = 0.5 + np.sqrt(0.15) * np.array([-1, 0, 1]), np.array([5, 8, 5]) / 18
+#: Points of more coordinates than this have the growth along their course estimated.
+MOST_EXACT = 64
 #: Steps tried before a course is given up.
 MOST_STEPS = 256
 _CHUNK = 8

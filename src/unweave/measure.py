@@ -11,6 +11,7 @@ from ._model import AbstractDecoder, AbstractPredictor
 from .data import Split
 from .evaluate import (
     NOTHING,
+    asked,
     choice_use,
     explained_variance,
     observed_mean,
@@ -46,7 +47,7 @@ def measure(
     # what a predictor gives back is an answer, and none of these measures is about that
     described = described or isinstance(model, AbstractPredictor)
     summary = NOTHING if described else summarise(model, data.test)
-    seen = data.train.thinned(_ENOUGH)
+    seen = asked(model, data.train.thinned(_ENOUGH))
     latents = model.latents if isinstance(model, AbstractDecoder) else None
     size = latents.size if latents is not None else recipe.options.get("latents")
     return {

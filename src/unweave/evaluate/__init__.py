@@ -9,6 +9,7 @@ from ._mmd import MMD as MMD
 from ._mmd import mmd as mmd
 from ._summary import NOTHING as NOTHING
 from ._summary import Summary as Summary
+from ._summary import asked as asked
 from ._summary import explained_variance as explained_variance
 from ._summary import observed_mean as observed_mean
 from ._summary import reconstruction_score as reconstruction_score

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._samples import checked, thinned
+from ._samples import standardised, thinned
 
 VERSION = "mmd 1"
 
@@ -56,20 +56,9 @@ def mmd(
 
     **Raises:** `ValueError` where shapes differ, a number is missing, or there are too few.
     """
-    real, drawn = checked(real, drawn, least=4)
-    if others is None:
-        ground, others = real[::2], real[1::2]
-    else:
-        ground, others = checked(real, others, least=4)
-    n = min(len(real), len(drawn), most)
-    axes = tuple(range(real.ndim - 1)) if real.ndim > 2 else (0,)
-    mean, deviation = real.mean(axes), real.std(axes)
-    deviation = np.where(deviation > 0, deviation, 1.0)
-
-    def rows(x: np.ndarray, count: int) -> np.ndarray:
-        return ((thinned(x, count) - mean) / deviation).reshape(count, -1)
-
-    squares = _squares(np.concatenate([rows(real, n), rows(drawn, n)]))
+    x = standardised(real, drawn, others, least=4)
+    n = min(len(x.real), len(x.drawn), most)
+    squares = _squares(x.real, x.drawn, n)
     middle = float(np.median(squares[np.triu_indices(2 * n, 1)]))
     bandwidth = float(np.sqrt(middle)) if middle > 0 else 1.0
     kernel = np.exp(-squares / (2 * bandwidth**2))
@@ -78,15 +67,15 @@ def mmd(
     rng = np.random.default_rng(seed)
     permuted = _estimate(kernel, rng.permuted(np.tile(sign, (permutations, 1)), axis=1).T)
     p = (1 + int((permuted >= value).sum())) / (1 + permutations)
-    count = min(len(ground), len(others), n)
-    between = _squares(np.concatenate([rows(ground, count), rows(others, count)]))
-    same = np.exp(-between / (2 * bandwidth**2))
+    count = min(len(x.ground), len(x.others), n)
+    same = np.exp(-_squares(x.ground, x.others, count) / (2 * bandwidth**2))
     floor = float(_estimate(same, np.repeat([1.0, -1.0], count)[:, None])[0])
     return MMD(value, p, floor, bandwidth, n, permutations, seed)
 
 
-def _squares(rows: np.ndarray) -> np.ndarray:
-    """Squared distances between all rows."""
+def _squares(a: np.ndarray, b: np.ndarray, n: int) -> np.ndarray:
+    """Squared distances between all of `n` of the one kind and `n` of the other."""
+    rows = np.concatenate([thinned(a, n), thinned(b, n)]).reshape(2 * n, -1)
     own = (rows**2).sum(1)
     return np.maximum(own[:, None] + own[None] - 2 * rows @ rows.T, 0.0)
 

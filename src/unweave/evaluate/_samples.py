@@ -1,6 +1,37 @@
 """What the measures of drawn observations ask of them."""
 
+from typing import NamedTuple
+
 import numpy as np
+
+
+class Samples(NamedTuple):
+    """Observations with each channel of the real ones at mean 0 and deviation 1: `ground` and
+    `others` are real ones that set a floor."""
+
+    real: np.ndarray
+    drawn: np.ndarray
+    ground: np.ndarray
+    others: np.ndarray
+
+
+def standardised(
+    real: np.ndarray, drawn: np.ndarray, others: np.ndarray | None, *, least: int
+) -> Samples:
+    """What is compared, in the same scale; without `others` the floor is every other one of `real`
+    against those between.
+
+    **Raises:** `ValueError` as `checked` does.
+    """
+    real, drawn = checked(real, drawn, least=least)
+    if others is None:
+        ground, others = real[::2], real[1::2]
+    else:
+        ground, others = checked(real, others, least=least)
+    axes = tuple(range(real.ndim - 1)) if real.ndim > 2 else (0,)
+    mean, deviation = real.mean(axes), real.std(axes)
+    deviation = np.where(deviation > 0, deviation, 1.0)
+    return Samples(*((x - mean) / deviation for x in (real, drawn, ground, others)))
 
 
 def checked(real: np.ndarray, drawn: np.ndarray, *, least: int) -> tuple[np.ndarray, np.ndarray]:

@@ -54,7 +54,7 @@ NOTHING = Summary(None, None, None, None, None)
 
 def summarise(model: eqx.Module, data: Dataset) -> Summary:
     """The `Summary` of `model` on `data`, each measure where the model can be asked for it."""
-    data = _asked(model, data)
+    data = asked(model, data)
     x, conditions = real(data.observations), data.conditions
     encoded = many(model.encode, x, conditions) if isinstance(model, AbstractEncoder) else None
     explained = _score(model, data, encoded)
@@ -84,11 +84,11 @@ def reconstruction_score(model: eqx.Module, data: Dataset) -> float | None:
     """The explained variance of `data` by `model`; None if it cannot encode and decode."""
     if not isinstance(model, AbstractEncoder):
         return None
-    data = _asked(model, data)
+    data = asked(model, data)
     return _score(model, data, many(model.encode, real(data.observations), data.conditions))
 
 
-def _asked(model: eqx.Module, data: Dataset) -> Dataset:
+def asked(model: eqx.Module, data: Dataset) -> Dataset:
     """The observations that a model is asked about: all, or some of them at even steps."""
     if not isinstance(model, AbstractVelocity | AbstractDenoiser):
         return data

@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from ._samples import checked, thinned
+from ._samples import standardised, thinned
 
 VERSION = "two-sample 1"
 # Dempster et al. (2020), section 3.1: the lengths of kernels; along each axis of an image
@@ -80,28 +80,18 @@ def two_sample(
     """
     if folds < 2 or kernels < 1:
         raise ValueError(f"{folds} folds of {kernels} kernels: give at least 2 folds and 1 kernel.")
-    real, drawn = checked(real, drawn, least=4 * folds)
-    if others is None:
-        ground, others = real[::2], real[1::2]
-    else:
-        ground, others = checked(real, others, least=4 * folds)
-    n = min(len(real), len(drawn), most)
-    n_floor = min(len(ground), len(others), most)
-    axes = tuple(range(real.ndim - 1)) if real.ndim > 2 else (0,)
-    mean, deviation = real.mean(axes), real.std(axes)
-    deviation = np.where(deviation > 0, deviation, 1.0)
-    bank = _kernels(real.shape[1:], kernels, np.random.default_rng(seed))
-    noise = real.mean(0) + real.std(0) * np.random.default_rng(seed).standard_normal(
-        (n, *real.shape[1:])
+    x = standardised(real, drawn, others, least=4 * folds)
+    n = min(len(x.real), len(x.drawn), most)
+    n_floor = min(len(x.ground), len(x.others), most)
+    rng = np.random.default_rng(seed)
+    noise = x.real.mean(0) + x.real.std(0) * rng.standard_normal((n, *x.real.shape[1:]))
+    bank = _kernels(x.real.shape[1:], kernels, np.random.default_rng(seed))
+    own = _features(thinned(x.real, n), bank)
+    found = _told_apart(own, _features(thinned(x.drawn, n), bank), folds)
+    ceiling = _told_apart(own, _features(noise, bank), folds)
+    floor = _told_apart(
+        *(_features(thinned(part, n_floor), bank) for part in (x.ground, x.others)), folds=folds
     )
-
-    def apart(a: np.ndarray, b: np.ndarray) -> tuple[float, ...]:
-        first, second = (_features((x - mean) / deviation, bank) for x in (a, b))
-        return _told_apart(first, second, folds)
-
-    found = apart(thinned(real, n), thinned(drawn, n))
-    floor = apart(thinned(ground, n_floor), thinned(others, n_floor))
-    ceiling = apart(thinned(real, n), noise)
     middle, low, high = (float(np.mean(each)) for each in (found, floor, ceiling))
     return TwoSample(middle, found, low, high, n, kernels, seed)
 

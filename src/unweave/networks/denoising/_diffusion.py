@@ -42,7 +42,7 @@ from ..._model import (
     Observation,
     Scalar,
 )
-from ..._transport import Motion, estimated_growth, exact_growth, transport
+from ..._transport import MOST_EXACT, Motion, estimated_growth, exact_growth, transport
 from ...data import Scale
 from .._given import AbstractTold, Given
 from .._pca import PCA
@@ -51,8 +51,6 @@ from ..flows._gaps import flat_coordinates, log_density_with_gaps
 
 #: What the net is told: one code, or two between which it is guided.
 Codes: TypeAlias = tuple[Float[Array, " code"], ...]
-#: Observations of more numbers than this have their trace estimated.
-MOST_EXACT = 64
 # Karras et al. (2022), equation 5: how the levels crowd at the data's end
 _RHO = 7.0
 

@@ -25,7 +25,7 @@ from ..._model import (
     Scalar,
 )
 from ...data import Scale
-from .._axes import principal_axes
+from .._axes import Axes, principal_axes
 from .._pca import PCA, scaled_rows
 from .._real import real
 
@@ -38,12 +38,11 @@ def fit_reference(observations: np.ndarray, scale: Scale) -> PCA:
     """The Gaussian of some observations `(n, *shape)`: of full covariance where there are few
     numbers in each, of low rank and noise where there are many."""
     rows = scaled_rows(observations, scale)
-    count = min(*rows.shape, _MOST_AXES + 1) - 1
-    if count < 1:
+    axes = reference_axes(rows)
+    if axes is None:
         mean, loadings = np.nanmean(rows, axis=0), np.zeros((rows.shape[1], 1))
         noise = float(np.nanmean((rows - mean) ** 2))
     else:
-        axes = principal_axes(rows, count)
         mean, loadings, noise = axes.mean, axes.loadings, axes.noise_variance
     return PCA(
         latents=Latents.standard(loadings.shape[1]),
@@ -53,6 +52,13 @@ def fit_reference(observations: np.ndarray, scale: Scale) -> PCA:
         scale=scale,
         shape=observations.shape[1:],
     )
+
+
+def reference_axes(rows: np.ndarray) -> Axes | None:
+    """As many principal axes of `rows` `(n, size)` as there are, at most 64; None where there are
+    none."""
+    count = min(*rows.shape, _MOST_AXES + 1) - 1
+    return principal_axes(rows, count) if count > 0 else None
 
 
 def fill(reference: PCA, x: Observation, key: Key | None) -> Observation:

@@ -6,6 +6,7 @@ import numpy as np
 from ..._keys import split_on_host
 from ..._latents import Latents
 from ..._model import Key
+from ..._transport import MOST_EXACT
 from ...data import Dataset, Scale
 from .._mlp import MLP
 from ._continuous import AbstractContinuousFlow, ContinuousFlow, HutchinsonFlow
@@ -18,8 +19,6 @@ from ._whitening import fit_whitening
 _FEW = 16
 # a matrix of this size is a small part of a field's work
 _MOST_WHITENED = 512
-#: Observations of more numbers than this have their trace estimated.
-MOST_EXACT = 64
 
 
 def start_continuous_flow(
