@@ -18,7 +18,6 @@ import time
 
 import jax
 import numpy as np
-from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC
 
 from unweave._schema import Schema
@@ -53,18 +52,22 @@ def stacked(digits: np.ndarray, n: int, seed: int) -> Dataset:
     return dataset(x, Schema("images", names, x.shape[1:], ("red", "green", "blue"), ("",) * 3))
 
 
-def readers(digits: np.ndarray, labels: np.ndarray) -> tuple[object, float]:
-    """The better of two classifiers on the last fifth of the digits, and how good it is."""
-    flat, cut = digits.reshape(len(digits), -1) / 255, len(digits) * 4 // 5
-    found = []
-    for reader in (SVC(C=10), MLPClassifier((256,), max_iter=60, random_state=0)):
-        reader.fit(flat[:cut], labels[:cut])
-        found.append((reader, float(reader.score(flat[cut:], labels[cut:]))))
-    return max(found, key=lambda pair: pair[1])
+def reading(digits: np.ndarray, labels: np.ndarray, reduced: bool) -> tuple[SVC, float]:
+    """A classifier taught with the first four fifths, each also moved by one pixel of 28 to each
+    side, and the share that it reads rightly of the last fifth."""
+    size = halved if reduced else np.asarray
+    cut, moves = len(digits) * 4 // 5, ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))
+    seen = np.concatenate([size(np.roll(digits[:cut], move, (1, 2))) for move in moves])
+    reader = SVC(C=10).fit(flat(seen), np.tile(labels[:cut], len(moves)))
+    return reader, float(reader.score(flat(size(digits[cut:])), labels[cut:]))
 
 
-def kinds(reader: object, x: np.ndarray) -> np.ndarray:
-    read = [reader.predict(x[..., i].reshape(len(x), -1) / 255) for i in range(3)]
+def flat(x: np.ndarray) -> np.ndarray:
+    return x.reshape(len(x), -1) / 255
+
+
+def kinds(reader: SVC, x: np.ndarray) -> np.ndarray:
+    read = [reader.predict(flat(x[..., i])) for i in range(3)]
     return read[0] * 100 + read[1] * 10 + read[2]
 
 
@@ -85,7 +88,7 @@ def main() -> None:
     options = parser.parse_args()
     rows = read_rows(str(options.data / "mnist" / "mnist8000-images-idx3-ubyte.gz"))
     digits = halved(rows.observations) if options.reduced else rows.observations
-    reader, right = readers(digits, rows.labels)
+    reader, right = reading(rows.observations, rows.labels, options.reduced)
     data = split_at_random(stacked(digits, 30_000, 0))
     floor = judged(kinds(reader, stacked(digits, options.drawn, 1).observations))
     results = {

@@ -35,6 +35,8 @@ from unweave.run import fit
 from unweave.show import draw
 
 HERE = pathlib.Path(__file__).resolve().parent
+#: What the makers drew, for scores that are added later; not part of the repository.
+DRAWN = HERE / "windows-drawn"
 LENGTH = 24
 #: Rows of a block, of which every other one tests; between two lies a window's length.
 BLOCK = 120
@@ -142,13 +144,15 @@ MAKERS: dict[str, Callable[[Split, int, int], np.ndarray]] = {
 }
 
 
-def one(split: Split, maker: str, seed: int, legacy: bool) -> dict:
+def one(name: str, split: Split, maker: str, seed: int, legacy: bool) -> dict:
     began = time.perf_counter()
     real, train = split.test.thinned(JUDGED).observations, split.train.observations
     drawn = MAKERS[maker](split, len(real), seed)
     seconds = time.perf_counter() - began
     # those of a mixture come component by component
     drawn = drawn[np.random.default_rng(seed).permutation(len(drawn))]
+    DRAWN.mkdir(exist_ok=True)
+    np.save(DRAWN / f"{name}-{maker}-{seed}.npy", drawn.astype(np.float32))
     apart = two_sample(real, drawn, others=train, seed=seed)
     far = mmd(real, drawn, others=train, seed=seed)
     found = {
@@ -181,7 +185,7 @@ def main() -> None:
                 if any({k: row[k] for k in key} == key for row in results["fits"]):
                     continue
                 jax.clear_caches()
-                row = key | one(split, maker, seed, seed < options.legacy_seeds)
+                row = key | one(name, split, maker, seed, seed < options.legacy_seeds)
                 print(row, flush=True)
                 results["fits"].append(row)
                 results |= {

@@ -1,9 +1,18 @@
 """How every test runs: JAX strict, shapes and types checked, real data where it is there."""
 
+import importlib.metadata
 import importlib.util
 import os
 import pathlib
 import types
+
+# Compiling is most of what the tests do, and a program runs a few times: fewer passes halve their
+# time. A jaxlib that does not know one of these flags would not start, so only the known ones get
+# them; programs that the tests start inherit both.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+if importlib.metadata.version("jaxlib").startswith("0.10."):
+    _FLAGS = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_FLAGS}".strip()
 
 import jax
 import pytest

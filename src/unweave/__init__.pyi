@@ -303,5 +303,6 @@ from . import report as report
 from . import run as run
 from . import show as show
 from . import sources as sources
+from . import targets as targets
 from . import track as track
 from . import train as train
