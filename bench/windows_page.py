@@ -6,6 +6,8 @@ COLUMNS = (
     ("accuracy", "told apart", "{:.3f}"),
     ("mmd", "MMD², thousandths", "{:.2f}"),
     ("p", "p of it", "{:.3f}"),
+    ("fid", "legacy Context-FID", "{:.3f}"),
+    ("fid_seen", "the same against what trained", "{:.3f}"),
     ("discriminative", "legacy TimeGAN discriminative", "{:.3f}"),
     ("predictive", "legacy TimeGAN predictive", "{:.4f}"),
     ("seconds", "seconds", "{:.0f}"),
@@ -46,7 +48,8 @@ def page(results: dict) -> str:
             f"{sizes[0]:,} windows train, {sizes[1]:,} choose when to stop, {sizes[2]:,} test, of "
             f"which {mine[0]['n']:,} are compared with as many drawn. Floor of the test "
             f"{spread(mine, 'floor', '{:.3f}')}, ceiling {spread(mine, 'ceiling', '{:.3f}')}; MMD² "
-            f"of training against held-out windows {spread(mine, 'mmd_floor', '{:.4f}')}.", "",
+            f"of training against held-out windows {spread(mine, 'mmd_floor', '{:.4f}')}, legacy "
+            f"Context-FID {spread(mine, 'fid_floor', '{:.3f}')}.", "",
             "| | seeds | " + " | ".join(title for _, title, _ in COLUMNS) + " |",
             "|---|---|" + "---|" * len(COLUMNS),
         ]  # fmt: skip

@@ -273,11 +273,13 @@ from .show import swap as swap
 from .show import traverse as traverse
 from .evaluate import MMD as MMD
 from .evaluate import ChoiceUse as ChoiceUse
+from .evaluate import ContextFID as ContextFID
 from .evaluate import LegacyScore as LegacyScore
 from .evaluate import Summary as Summary
 from .evaluate import TwoSample as TwoSample
 from .evaluate import choice_use as choice_use
 from .evaluate import explained_variance as explained_variance
+from .evaluate import legacy_context_fid as legacy_context_fid
 from .evaluate import legacy_timegan_discriminative as legacy_timegan_discriminative
 from .evaluate import legacy_timegan_predictive as legacy_timegan_predictive
 from .evaluate import mmd as mmd

@@ -2,6 +2,9 @@
 
 from ._choices import ChoiceUse as ChoiceUse
 from ._choices import choice_use as choice_use
+from ._context_fid import ContextFID as ContextFID
+from ._context_fid import frechet_distance as frechet_distance
+from ._context_fid import legacy_context_fid as legacy_context_fid
 from ._legacy import LegacyScore as LegacyScore
 from ._legacy import legacy_timegan_discriminative as legacy_timegan_discriminative
 from ._legacy import legacy_timegan_predictive as legacy_timegan_predictive
