@@ -8,6 +8,15 @@ from ._context_fid import legacy_context_fid as legacy_context_fid
 from ._legacy import LegacyScore as LegacyScore
 from ._legacy import legacy_timegan_discriminative as legacy_timegan_discriminative
 from ._legacy import legacy_timegan_predictive as legacy_timegan_predictive
+from ._likeness import Aspect as Aspect
+from ._likeness import Likeness as Likeness
+from ._likeness import autocorrelation as autocorrelation
+from ._likeness import likeness as likeness
+from ._likeness import power_spectrum as power_spectrum
+from ._manifold import Manifold as Manifold
+from ._manifold import Memorisation as Memorisation
+from ._manifold import manifold as manifold
+from ._manifold import memorisation as memorisation
 from ._mmd import MMD as MMD
 from ._mmd import mmd as mmd
 from ._summary import NOTHING as NOTHING
@@ -17,5 +26,7 @@ from ._summary import explained_variance as explained_variance
 from ._summary import observed_mean as observed_mean
 from ._summary import reconstruction_score as reconstruction_score
 from ._summary import summarise as summarise
+from ._transfer import Transfer as Transfer
+from ._transfer import train_on_synthetic as train_on_synthetic
 from ._two_sample import TwoSample as TwoSample
 from ._two_sample import two_sample as two_sample

@@ -96,6 +96,18 @@ def two_sample(
     return TwoSample(middle, found, low, high, n, kernels, seed)
 
 
+def random_features(
+    parts: tuple[np.ndarray, ...], kernels: int, seed: int
+) -> tuple[np.ndarray, ...]:
+    """The features of several sets of observations, whose channels are scaled by the mean and
+    deviation of the first set."""
+    axes = tuple(range(parts[0].ndim - 1)) if parts[0].ndim > 2 else (0,)
+    mean, deviation = parts[0].mean(axes), parts[0].std(axes)
+    deviation = np.where(deviation > 0, deviation, 1.0)
+    bank = _kernels(parts[0].shape[1:], kernels, np.random.default_rng(seed))
+    return tuple(_features((x - mean) / deviation, bank) for x in parts)
+
+
 @dataclass(frozen=True)
 class _Alike:
     """Kernels of the same `lengths`, `steps` between taps and `padding` along each axis: weights
