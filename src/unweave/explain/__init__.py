@@ -1,0 +1,36 @@
+"""Why: attributions of a target to what it is read off, each with checks of what it is worth."""
+
+from ._attribution import Attribution as Attribution
+from ._attribution import Method as Method
+from ._cam import grad_cam as grad_cam
+from ._fill import AbstractFill as AbstractFill
+from ._fill import Noise as Noise
+from ._fill import Rebuilt as Rebuilt
+from ._fill import Value as Value
+from ._fill import mean_of as mean_of
+from ._fill import neutral as neutral
+from ._fill import noise_of as noise_of
+from ._fill import segments as segments
+from ._gradient import gradient_times_input as gradient_times_input
+from ._gradient import integrated_gradients as integrated_gradients
+from ._gradient import saliency as saliency
+from ._gradient import smooth_grad as smooth_grad
+from ._layers import Layer as Layer
+from ._layers import layers_of as layers_of
+from ._layers import maps_of as maps_of
+from ._occlude import Surrogate as Surrogate
+from ._occlude import lime as lime
+from ._occlude import lime_fit as lime_fit
+from ._occlude import occlusion as occlusion
+from ._order import Order as Order
+from ._order import Orders as Orders
+from ._order import deletion_insertion as deletion_insertion
+from ._order import rolled as rolled
+from ._order import shuffled as shuffled
+from ._trust import Redrawn as Redrawn
+from ._trust import Trust as Trust
+from ._trust import cascade as cascade
+from ._trust import rank_correlation as rank_correlation
+from ._trust import redrawn as redrawn
+from ._trust import saturated as saturated
+from ._trust import trusted as trusted
