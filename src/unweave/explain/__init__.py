@@ -27,6 +27,8 @@ from ._order import Orders as Orders
 from ._order import deletion_insertion as deletion_insertion
 from ._order import rolled as rolled
 from ._order import shuffled as shuffled
+from ._sensitivity import Sensitivity as Sensitivity
+from ._sensitivity import sensitivity as sensitivity
 from ._trust import Redrawn as Redrawn
 from ._trust import Trust as Trust
 from ._trust import cascade as cascade

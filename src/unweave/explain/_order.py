@@ -80,22 +80,16 @@ def deletion_insertion(
     how a random order is drawn: `shuffled` or `rolled`.
     """
     x = inputs(target, x)
-    if ranking.shape != x.shape or steps < 2 or orders < 1:
-        raise ValueError(
-            f"a ranking of shape {ranking.shape} for inputs of {x.shape}, {steps} steps and "
-            f"{orders} random orders: give a number for each entry, 2 steps and 1 order at least."
-        )
-    rng, keys = np.random.default_rng(seed), key_rows(jax.random.key(seed), len(x))
-    walk = _Walk(target, neutral() if fill is None else fill, steps)
-
-    def curves(scores: np.ndarray) -> np.ndarray:
-        ranks = _ranks(np.where(np.isnan(x), -np.inf, scores))
-        return many(walk, x, ranks, conditions, keys, chunk=_rows(x, steps)).astype(np.float64)
-
-    own = curves(ranking)
-    drawn = [_areas(curves(null(ranking, rng))) for _ in range(orders)]
+    if orders < 1:
+        raise ValueError(f"{orders} random orders were asked for; give at least 1.")
+    walk = Walk.start(target, fill, steps=steps)
+    rng = np.random.default_rng(seed)
+    own = walk.curves(x, ranking, conditions, seed=seed)
+    drawn = [
+        areas(walk.curves(x, null(ranking, rng), conditions, seed=seed)) for _ in range(orders)
+    ]
     random = np.asarray(drawn)
-    deleted, inserted = _areas(own)
+    deleted, inserted = areas(own)
     return Orders(
         Order(own[:, 0], deleted, random[:, 0], _share(random[:, 0] > deleted)),
         Order(own[:, 1], inserted, random[:, 1], _share(random[:, 1] < inserted)),
@@ -106,7 +100,7 @@ def _share(of: np.ndarray) -> float:
     return float(of.mean())
 
 
-def _areas(curves: np.ndarray) -> tuple[float, float]:
+def areas(curves: np.ndarray) -> tuple[float, float]:
     """The area of the deletion and of the insertion, over curves `(n, 2, step)`."""
     whole, none = curves[:, 0, :1], curves[:, 0, -1:]
     gap = whole - none
@@ -128,14 +122,32 @@ def _ranks(scores: np.ndarray) -> np.ndarray:
     return ranks.reshape(scores.shape)
 
 
-def _rows(x: np.ndarray, steps: int) -> int:
-    return max(1, min(256, CHUNK_NUMBERS // (2 * (steps + 1) * int(np.prod(x.shape[1:])))))
+class Walk(eqx.Module):
+    """Hides and shows the entries of one input in steps."""
 
-
-class _Walk(eqx.Module):
     target: Target
     fill: AbstractFill
     steps: int = eqx.field(static=True)
+
+    @classmethod
+    def start(cls, target: Target, fill: AbstractFill | None, *, steps: int) -> "Walk":
+        """Raises `ValueError` for fewer than two steps."""
+        if steps < 2:
+            raise ValueError(f"{steps} steps were asked for; a curve has at least 2.")
+        return cls(target, neutral() if fill is None else fill, steps)
+
+    def curves(
+        self, x: np.ndarray, ranking: np.ndarray, conditions: Any = None, *, seed: int = 0
+    ) -> np.ndarray:
+        """The target of inputs `(n, *input)` as entries are hidden, the highest of `ranking` first,
+        and as they are shown in the same order, `(n, 2, step)`."""
+        if ranking.shape != x.shape:
+            raise ValueError(f"a ranking of {ranking.shape} does not order inputs of {x.shape}.")
+        ranks = _ranks(np.where(np.isnan(x), -np.inf, ranking))
+        at_once = 2 * (self.steps + 1) * int(np.prod(x.shape[1:]))
+        chunk = max(1, min(256, CHUNK_NUMBERS // at_once))
+        keys = key_rows(jax.random.key(seed), len(x))
+        return many(self, x, ranks, conditions, keys, chunk=chunk).astype(np.float64)
 
     def __call__(self, x: Array, ranks: Array, condition: Condition, key: Array) -> Array:
         """The target as entries are hidden, and as they are shown, `(2, step)`."""

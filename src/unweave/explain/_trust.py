@@ -14,7 +14,7 @@ from ..targets import Target
 from ._attribution import Attribution, Method, inputs
 from ._fill import AbstractFill, neutral
 from ._gradient import gradient_times_input, integrated_gradients
-from ._order import Null, Orders, deletion_insertion, shuffled
+from ._order import Null, Orders, Walk, areas, deletion_insertion, shuffled
 
 #: A gradient is said to have vanished where it attributes less than this share of what integrated
 #: gradients do.
@@ -25,12 +25,12 @@ _VANISHED = 0.1
 class Redrawn:
     """What is left of an attribution when the model's weights are redrawn (Adebayo et al. 2018):
     `rank`, Spearman's correlation of the sizes of its values with those of a model whose weights
-    are shuffled within each array, mean over the inputs, for each redraw; `beaten`, the share of
-    random orders that the redrawn models' attributions beat in deletion from the true model, 0.5
-    being chance, for each redraw. Both are empty where the model has no weights."""
+    are shuffled within each array, mean over the inputs, for each redraw; `area`, what a
+    deletion from the true model in the order of the other's attribution comes to, for each redraw.
+    Both are empty where the model has no weights."""
 
     rank: np.ndarray
-    beaten: np.ndarray
+    area: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +66,8 @@ class Trust:
                          f"{order.random.std():.2f})")  # fmt: skip
         if len(self.redrawn.rank):
             parts.append(
-                f"rank correlation {np.median(self.redrawn.rank):.2f} with redrawn weights, whose "
-                f"attributions beat {100 * np.median(self.redrawn.beaten):.0f} %"
+                f"with redrawn weights rank correlation {np.median(self.redrawn.rank):.2f}, area "
+                f"{np.median(self.redrawn.area):.2f}"
             )
         if self.attribution.drawn:
             parts.append(f"spread over {self.keys} keys {_percent(self.spread)}")
@@ -108,24 +108,23 @@ def trusted(
     root = jax.random.key(seed)
     first = method(target, x, conditions=conditions, key=root)
 
-    def ordered(ranking: np.ndarray) -> Orders:
-        return deletion_insertion(
-            target, x, ranking, fill=fill, orders=orders, null=null, conditions=conditions,
-            seed=seed, steps=steps,
-        )  # fmt: skip
-
+    found = deletion_insertion(
+        target, x, first.ranking, fill=fill, orders=orders, null=null, conditions=conditions,
+        seed=seed, steps=steps,
+    )  # fmt: skip
+    walk = Walk.start(target, fill, steps=steps)
     several = [first.values]
     if first.drawn:
         for key in jax.random.split(root, max(1, keys) - 1):
             several.append(method(target, x, conditions=conditions, key=key).values)
-    ranks, beaten = [], []
+    ranks, lost = [], []
     for key in jax.random.split(jax.random.fold_in(root, 1), redraws if _weights(target) else 0):
         other = method(redrawn(target, key), x, conditions=conditions, key=root)
         ranks.append(rank_correlation(first.values, other.values, x))
-        beaten.append(ordered(other.ranking).deletion.beaten)
+        lost.append(areas(walk.curves(x, other.ranking, conditions, seed=seed))[0])
     return Trust(
-        first, first.completeness, ordered(first.ranking),
-        Redrawn(np.asarray(ranks), np.asarray(beaten)), _spread(np.stack(several)), len(several),
+        first, first.completeness, found, Redrawn(np.asarray(ranks), np.asarray(lost)),
+        _spread(np.stack(several)), len(several),
         saturated(target, x, baseline=baseline, conditions=conditions),
     )  # fmt: skip
 
