@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
+from tqdm import tqdm
 
 from .._many import many
 from .._model import Condition
@@ -72,12 +73,14 @@ def deletion_insertion(
     null: Null = shuffled,
     conditions: Any = None,
     seed: int = 0,
+    quiet: bool = True,
 ) -> Orders:
     """Hides the entries of `x` in the order of `ranking` `(n, *input)`, the highest first, in so
     many equal `steps`, and shows them in it; and the same in so many random `orders`.
 
     **Arguments:** `fill`, what stands in the place of what is hidden, zeros where None; `null`,
-    how a random order is drawn: `shuffled` or `rolled`.
+    how a random order is drawn: `shuffled` or `rolled`; with `quiet` false a bar on
+    stderr.
     """
     x = inputs(target, x)
     if orders < 1:
@@ -85,9 +88,8 @@ def deletion_insertion(
     walk = Walk.start(target, fill, steps=steps)
     rng = np.random.default_rng(seed)
     own = walk.curves(x, ranking, conditions, seed=seed)
-    drawn = [
-        areas(walk.curves(x, null(ranking, rng), conditions, seed=seed)) for _ in range(orders)
-    ]
+    bar = tqdm(range(orders), unit="order", disable=quiet, leave=False, dynamic_ncols=True)
+    drawn = [areas(walk.curves(x, null(ranking, rng), conditions, seed=seed)) for _ in bar]
     random = np.asarray(drawn)
     deleted, inserted = areas(own)
     return Orders(

@@ -94,6 +94,7 @@ def trusted(
     keys: int = 3,
     steps: int = 16,
     seed: int = 0,
+    quiet: bool = True,
 ) -> Trust:
     """An attribution by `method` of a target at `x` `(n, *input)`, with all of its checks.
 
@@ -101,7 +102,7 @@ def trusted(
     of it; `fill`, what stands in the place of what is deleted, the `baseline` where None;
     `baseline`, what saturation is looked for from, zeros where None; so many random `orders`,
     drawn as `null` says, `redraws` of the weights, and `keys` where the method draws; `seed` of
-    it all.
+    it all; with `quiet` false a bar on stderr.
     """
     x = inputs(target, x)
     fill = neutral(0.0 if baseline is None else np.asarray(baseline)) if fill is None else fill
@@ -110,7 +111,7 @@ def trusted(
 
     found = deletion_insertion(
         target, x, first.ranking, fill=fill, orders=orders, null=null, conditions=conditions,
-        seed=seed, steps=steps,
+        seed=seed, steps=steps, quiet=quiet,
     )  # fmt: skip
     walk = Walk.start(target, fill, steps=steps)
     several = [first.values]

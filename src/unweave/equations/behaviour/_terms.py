@@ -48,7 +48,7 @@ class Terms:
                            for a, s in zip(size, self.states, strict=True)])  # fmt: skip
 
 
-def terms_along(model: Equation, z: Latent, condition: Condition = None) -> Terms:
+def terms_along(model: Equation, z: Latent | np.ndarray, condition: Condition = None) -> Terms:
     r"""Every term of the rates along the course of the latents `z`, and its integral, by
     Simpson's rule on eighths of the steps between the times of the observation.
 
