@@ -144,6 +144,21 @@ class AbstractPredictor(AbstractEncoder):
         """Of a batch; `key` draws the direction that estimates the Jacobian's norm."""
 
 
+class AbstractClassifier(AbstractPredictor):
+    r"""A predictor whose code is the log-probability of each class, a log-softmax of its logits."""
+
+    @abc.abstractmethod
+    def logits(
+        self,
+        x: Num[Array, "batch ..."],
+        condition: Condition = None,
+        *,
+        key: Key | None = None,
+    ) -> Float[Array, "batch answer"]:
+        """What the last layer gives for a batch, before it is normalised over the classes; its
+        level, which the probabilities do not know, says how much of any class was seen."""
+
+
 class Layers(NamedTuple):
     r"""Layers of one form in a row, $x_{n+1} = g_n(x_n, \theta_n)$: `weights`, whose arrays have a
     leading axis of `depth`, and `apply(weights of one, n, batch)`, a batch after layer `n`."""

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
 from ._model import (
+    AbstractClassifier,
     AbstractDecoder,
     AbstractDensity,
     AbstractPredictor,
@@ -98,6 +99,35 @@ def class_log_probability(model: eqx.Module, which: str | int) -> Target:
     return Target(_Code(model, index), f"log-probability of {names[index]}", "nat")
 
 
+def confidence(model: eqx.Module) -> Target:
+    r"""$\max_c p(c \mid x)$, the probability of the class that is answered (Hendrycks and Gimpel
+    2017); what it is worth, `explain.calibrated` says.
+
+    Raises `TypeError` if the model is no classifier.
+    """
+    _classes(model)
+    return Target(_Confidence(model), "confidence")
+
+
+def entropy(model: eqx.Module) -> Target:
+    r"""$-\sum_c p(c \mid x) \log p(c \mid x)$ in nats: 0 where one class is certain.
+
+    Raises `TypeError` if the model is no classifier.
+    """
+    _classes(model)
+    return Target(_Entropy(model), "entropy", "nat")
+
+
+def energy(model: eqx.Module) -> Target:
+    r"""$-\log \sum_c e^{f_c(x)}$ of the logits $f$: high where nothing of any class was seen (Liu
+    et al. 2020, equation 4, at temperature 1).
+
+    Raises `TypeError` if the model is no classifier.
+    """
+    _classes(model)
+    return Target(_FreeEnergy(model), "energy", "nat")
+
+
 def output(model: eqx.Module, at: Sequence[int], *, name: str = "", unit: str = "") -> Target:
     r"""Entry `at` of what the latents stand for, $z \mapsto x_{at}(z)$: of an equation the value at
     one time, whose gradient is its sensitivity to each parameter.
@@ -131,7 +161,8 @@ def forecast(
 
 def read_target(text: str, model: eqx.Module) -> Target:
     """The target that a word of the command line stands for: `surprise`, `misfit`, `latent:NAME`,
-    `class:NAME`, `output:TIME,CHANNEL` or `forecast:TIME,CHANNEL,KNOWN`, places counted from 0.
+    `class:NAME`, `confidence`, `entropy`, `energy`, `output:TIME,CHANNEL` or
+    `forecast:TIME,CHANNEL,KNOWN`, places counted from 0.
 
     Raises `ValueError` for other words, and what the target itself raises.
     """
@@ -140,6 +171,8 @@ def read_target(text: str, model: eqx.Module) -> Target:
         return surprise(model)
     if word == "misfit" and not rest:
         return misfit(model)
+    if word in _OF_CLASSIFIERS and not rest:
+        return _OF_CLASSIFIERS[word](model)
     if word == "latent" and rest:
         return latent(model, rest)
     if word == "class" and rest:
@@ -152,9 +185,14 @@ def read_target(text: str, model: eqx.Module) -> Target:
         if len(places) > 1:
             return forecast(model, places[:-1], places[-1])
     raise ValueError(
-        f"{text} is no target; give surprise, misfit, latent:NAME, class:NAME, "
-        "output:TIME,CHANNEL or forecast:TIME,CHANNEL,KNOWN."
+        f"{text} is no target; give surprise, misfit, latent:NAME, class:NAME, confidence, "
+        "entropy, energy, output:TIME,CHANNEL or forecast:TIME,CHANNEL,KNOWN."
     )
+
+
+_OF_CLASSIFIERS: dict[str, Callable[[eqx.Module], Target]] = {
+    "confidence": confidence, "entropy": entropy, "energy": energy,
+}  # fmt: skip
 
 
 class _Surprise(eqx.Module):
@@ -195,6 +233,30 @@ class _LogOdds(eqx.Module):
         return code[self.index] - jax.nn.logsumexp(others)
 
 
+class _Confidence(eqx.Module):
+    model: Any
+
+    def __call__(self, x: Array, condition: Condition) -> Scalar:
+        return jnp.exp(self.model.encode(x, condition).max())
+
+
+class _Entropy(eqx.Module):
+    model: Any
+
+    def __call__(self, x: Array, condition: Condition) -> Scalar:
+        code = self.model.encode(x, condition)
+        # a probability of 0 adds nothing, and its logarithm would
+        return -jnp.where(code > -jnp.inf, jnp.exp(code) * code, 0).sum()
+
+
+class _FreeEnergy(eqx.Module):
+    model: Any
+
+    def __call__(self, x: Array, condition: Condition) -> Scalar:
+        row = jax.tree.map(lambda part: part[None], condition)
+        return -jax.nn.logsumexp(self.model.logits(x[None], row)[0])
+
+
 class _Output(eqx.Module):
     model: Any
     at: tuple[int, ...] = eqx.field(static=True)
@@ -227,7 +289,7 @@ def _named(model: eqx.Module) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _classes(model: eqx.Module) -> tuple[str, ...]:
-    if not isinstance(model, AbstractPredictor):
+    if not isinstance(model, AbstractClassifier):
         raise TypeError(
             f"a class is asked of a classifier, and {type(model).__name__} is none; fit one, "
             "such as: unweave fit resnet DATA."

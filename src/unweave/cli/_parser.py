@@ -26,6 +26,7 @@ examples:
       --length 180 --transform log-return
   unweave sample runs/ecg -n 100 -o samples.csv
   unweave traverse runs/ecg
+  unweave explain runs/ecg --target surprise
   unweave report runs/ecg
 """
 
@@ -107,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     _interpolate_parser(verbs)
     _reconstruct_parser(verbs)
     _encode_parser(verbs)
+    _explain_parser(verbs)
     _report_parser(verbs)
     _compare_parser(verbs)
     _discover_parser(verbs)
@@ -228,6 +230,26 @@ def _encode_parser(verbs) -> None:
     parser = _run_verb(verbs, "encode", "the latents of data, read as the run read its own",
                        output=".csv, .parquet, .npy or .npz (default: RUN/codes.csv)")  # fmt: skip
     parser.add_argument("data", nargs="*", help="files (default: the run's own data)")
+
+
+def _explain_parser(verbs) -> None:
+    parser = _run_verb(verbs, "explain", "what a number read off a model comes from, and how far "
+                       "that is to be trusted",
+                       output=".svg, .png or .pdf (default: RUN/explanation.svg)")  # fmt: skip
+    target = ("surprise, misfit, latent:NAME, class:NAME, confidence, entropy, energy, "
+              "output:TIME,CHANNEL or forecast:TIME,CHANNEL,KNOWN, places counted from 0 "
+              "(default: the class answered, else surprise, else misfit)")  # fmt: skip
+    parser.add_argument("--target", metavar="WHAT", help=target)
+    parser.add_argument("--method", choices=_METHODS, default=_METHODS[0],
+                        help=f"{_METHODS[0]} where nothing is said")  # fmt: skip
+    parser.add_argument("--row", type=int, default=0, help="which of the held-out examples (0)")
+    parser.add_argument("--orders", type=int, help="random orders to compare with (100)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+_METHODS = ("integrated-gradients", "gradient-times-input", "saliency", "smooth-grad",
+            "occlusion", "lime", "grad-cam")  # fmt: skip
 
 
 def _report_parser(verbs) -> None:

@@ -18,6 +18,7 @@ from ._analyse import analyse_verb, roots_verb
 from ._cache import use_compilation_cache
 from ._compare import compare_verb
 from ._discover import discover_verb
+from ._explain import explain_verb
 from ._fit import fit_help, fit_verb, given_source
 from ._options import describe_recipes
 from ._output import Result, check_free, print_result, write_codes, write_observations
@@ -227,6 +228,7 @@ _VERBS: Mapping[str, Callable[[argparse.Namespace], Result]] = {
     "compare": compare_verb,
     "analyse": analyse_verb,
     "discover": discover_verb,
+    "explain": explain_verb,
     "roots": roots_verb,
     "zoo": zoo_verb,
     "simulate": simulate_verb,

@@ -59,6 +59,8 @@ from .stochastic._recognise import recognise as recognise
 from .stochastic._recognise import transition as transition
 from .behaviour._roots import roots as roots
 from .behaviour._roots import Roots as Roots
+from .behaviour._terms import Terms as Terms
+from .behaviour._terms import terms_along as terms_along
 from .solving._solution import course_schema as course_schema
 from .solving._solution import Solution as Solution
 from .solving._solution import solution as solution

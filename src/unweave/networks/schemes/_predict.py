@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
 from ..._model import (
+    AbstractClassifier,
     AbstractLayered,
     Condition,
     Key,
@@ -118,14 +119,22 @@ def _merged(part: Callable, weights: Any) -> Callable:
     return eqx.combine(weights, eqx.filter(part, eqx.is_inexact_array, inverse=True))
 
 
-class Classifier(AbstractLayered):
-    r"""$\log p(\text{class} \mid x)$, the log-softmax of a network's answers.
+class Classifier(AbstractLayered, AbstractClassifier):
+    r"""$\log p(\text{class} \mid x)$, the log-softmax of a network's answers over $T$.
 
-    Its code has one number for each class, in the order of `names`.
+    Its code has one number for each class, in the order of `names`. The `temperature` $T$ is a
+    number that training leaves at 1; `explain.calibrated` sets it.
     """
 
     net: AbstractNet
     names: tuple[str, ...] = eqx.field(static=True)
+    temperature: float = eqx.field(static=True, default=1.0)
+
+    def __check_init__(self):
+        if not 0 < self.temperature < float("inf"):
+            raise ValueError(
+                f"the temperature is {self.temperature}; give a positive number, 1 for none."
+            )
 
     def encode(
         self, x: Observation, condition: Condition = None, *, key: Key | None = None
@@ -141,7 +150,17 @@ class Classifier(AbstractLayered):
         key: Key | None = None,
     ) -> Float[Array, "batch answer"]:
         """Log-probabilities for a batch."""
-        return jax.nn.log_softmax(self.net.answers(x, condition, key=key))
+        return jax.nn.log_softmax(self.logits(x, condition, key=key) / self.temperature)
+
+    def logits(
+        self,
+        x: Num[Array, "batch ..."],
+        condition: Condition = None,
+        *,
+        key: Key | None = None,
+    ) -> Float[Array, "batch answer"]:
+        """The network's answers themselves, whatever the temperature is."""
+        return self.net.answers(x, condition, key=key)
 
     def misfit(self, code: Latent, answer: Num[Array, "..."]) -> Scalar:
         r"""$-\log p(\text{answer} \mid x)$ in nats."""
@@ -153,7 +172,7 @@ class Classifier(AbstractLayered):
 
     def layers(self) -> tuple[Layers, ...]:
         """Of the network."""
-        return way_through(self).layers(jax.nn.log_softmax)
+        return way_through(self).layers(lambda x: jax.nn.log_softmax(x / self.temperature))
 
     def with_weights(self, weights: tuple[Any, ...]) -> "Classifier":
         """The same answers from other weights."""

@@ -115,7 +115,10 @@ class GatedConvolutions(eqx.Module):
         self, x: Float[Array, "time channel"], times: Float[Array, " time"]
     ) -> Float[Array, " number"]:
         """The numbers read."""
-        features = self.features(x, times)
+        return self.read(self.features(x, times))
+
+    def read(self, features: Float[Array, "time width"]) -> Float[Array, " number"]:
+        """The numbers, from what the layers make of each sample."""
         return self.head(self._weights(features) @ features)
 
     def attention(

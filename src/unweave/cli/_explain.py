@@ -1,0 +1,204 @@
+"""`unweave explain`: what of an observation a number read off a model comes from, and how far the
+answer is to be trusted."""
+
+import argparse
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from .. import explain, show, targets
+from .._model import (
+    AbstractClassifier,
+    AbstractDecoder,
+    AbstractDensity,
+    AbstractEncoder,
+    capabilities,
+)
+from ..equations import Equation, find_equation, formula_of, terms_along
+from ..explain import Method
+from ..run import Run, load_run
+from ._output import Result, check_free
+
+#: The ways to explain, by the word of the command line.
+METHODS: Mapping[str, Method] = {
+    "integrated-gradients": explain.integrated_gradients,
+    "gradient-times-input": explain.gradient_times_input,
+    "saliency": explain.saliency,
+    "smooth-grad": explain.smooth_grad,
+    "occlusion": explain.occlusion,
+    "lime": explain.lime,
+    "grad-cam": explain.grad_cam,
+}
+#: Those whose contributions are from a baseline, and those that fill in what they hide.
+_FROM_BASELINE = ("integrated-gradients", "gradient-times-input")
+_FILLING = ("occlusion", "lime")
+#: How many random orders a deletion is compared with where nothing is said.
+_ORDERS, _FEW_ORDERS = 100, 20
+
+
+def explain_verb(options: argparse.Namespace) -> Result:
+    """An attribution of one held-out observation with its checks; of an `output` the exact
+    sensitivity to every latent."""
+    fitted = load_run(options.run)
+    n = len(fitted.examples)
+    if not 0 <= options.row < n:
+        raise ValueError(
+            f"--row {options.row} is out of range: the run keeps {n} held-out examples, 0 to "
+            f"{n - 1}."
+        )
+    assert fitted.folder is not None
+    path = fitted.folder / "explanation.svg" if options.output is None else Path(options.output)
+    if options.output is not None:
+        check_free(path, force=options.force)
+    x = fitted.examples[[options.row]]
+    conditions = jax.tree.map(lambda part: part[[options.row]], fitted.conditions)
+    word = options.target or _usual(fitted.model, x, conditions)
+    target = targets.read_target(word, fitted.model)
+    if target.of == "latents":
+        return _sensitivity(fitted, word, target, options, path, x, conditions)
+    return _attribution(fitted, target, options, path, x, conditions)
+
+
+def _usual(model: Any, x: np.ndarray, conditions: Any) -> str:
+    """What is asked of a model where nothing is said: the class it answers, else how surprising
+    the observation is, else how badly it is reconstructed."""
+    if isinstance(model, AbstractClassifier):
+        code = show.codes(model, x, conditions=conditions)[0]
+        return f"class:{model.names[int(code.argmax())]}"
+    if isinstance(model, AbstractDensity):
+        return "surprise"
+    if isinstance(model, AbstractDecoder) and isinstance(model, AbstractEncoder):
+        return "misfit"
+    raise ValueError(
+        f"{type(model).__name__} (it has: {', '.join(capabilities(model))}) is no classifier and "
+        "has no density; say what is to be explained: --target output:TIME,CHANNEL or "
+        "--target latent:NAME."
+    )
+
+
+def _attribution(
+    fitted: Run, target: Any, options: argparse.Namespace, path: Path, x: np.ndarray,
+    conditions: Any,
+) -> Result:  # fmt: skip
+    from .. import plots  # Matplotlib is only loaded where something is drawn
+
+    baseline = explain.mean_of(fitted.examples)
+    base = np.asarray(baseline.value)
+    # every look at a target that is encoded by least squares is a fit
+    slow = find_equation(fitted.model) is not fitted.model
+    orders = options.orders or (_FEW_ORDERS if slow else _ORDERS)
+    name = options.method
+    method: Callable = METHODS[name]
+    if name in _FROM_BASELINE:
+        method = partial(method, baseline=base)
+    if name in _FILLING:
+        method = partial(method, fill=baseline)
+    trust = explain.trusted(
+        method, target, x, conditions=conditions, fill=baseline, baseline=base,
+        orders=orders, seed=options.seed, quiet=options.json or options.quiet,
+    )  # fmt: skip
+    found = trust.attribution
+    kind = "contribution to" if found.contributions else "slope of"
+    label = f"{kind} {target.name}" + (f" ({target.unit})" if target.unit else "")
+    figure = plots.attribution(x[0], found.values[0], fitted.schema, label=label)
+    plots.save(figure, path)
+    deletion, insertion = (
+        {"area": order.area, "random": order.random.tolist(), "beaten": order.beaten}
+        for order in (trust.orders.deletion, trust.orders.insertion)
+    )
+    result = {
+        "run": str(fitted.folder), "target": target.name, "unit": target.unit, "method": name,
+        "row": options.row, "value": float(found.output[0]),
+        "values": found.values[0].tolist(), "contributions": found.contributions,
+        "evaluations": found.evaluations, "completeness": float(trust.completeness[0]),
+        "deletion": deletion, "insertion": insertion,
+        "redrawn": {"rank": trust.redrawn.rank.tolist(), "area": trust.redrawn.area.tolist()},
+        "spread": trust.spread, "saturated": bool(trust.saturated[0]),
+        "sentence": trust.sentence(), "output": str(path),
+    }  # fmt: skip
+    unit = f" {target.unit}" if target.unit else ""
+    lines = [
+        f"{target.name} = {result['value']:.4g}{unit} of example {options.row}, by "
+        f"{found.method}: {_where(found.values[0], fitted)}",
+        trust.sentence(), f"figure: {path}",
+    ]  # fmt: skip
+    return result, "\n".join(lines)
+
+
+def _where(values: np.ndarray, fitted: Run) -> str:
+    """Where the most telling tenth of the entries lie."""
+    size, schema = np.abs(values), fitted.schema
+    total = size.sum()
+    if not total > 0:
+        return "no entry has anything to do with it."
+    order = np.argsort(-size.ravel(), kind="stable")
+    most = order[: max(1, size.size // 10)]
+    share = size.ravel()[most].sum() / total
+    text = f"a tenth of the entries carries {100 * share:.0f} % of it"
+    first = np.unravel_index(order[0], size.shape)
+    if schema.is_series:
+        unit = f" {schema.time_unit}" if schema.time_unit else ""
+        return (
+            f"{text}, most at {schema.times[int(first[0])]:.4g}{unit} of "
+            f"{schema.channels[int(first[-1])]}."
+        )
+    return f"{text}, most at {', '.join(str(int(i)) for i in first)}."
+
+
+def _sensitivity(
+    fitted: Run, word: str, target: Any, options: argparse.Namespace, path: Path, x: np.ndarray,
+    conditions: Any,
+) -> Result:  # fmt: skip
+    from .. import plots  # Matplotlib is only loaded where something is drawn
+
+    model = fitted.model
+    row = jax.tree.map(lambda part: part[0], conditions)
+    z = None
+    if isinstance(model, AbstractEncoder):
+        z = show.codes(model, x, conditions=conditions)[0]
+    found = explain.sensitivity(model, z, condition=row)
+    place = tuple(int(part) for part in word.partition(":")[2].split(","))
+    value = found.output[place]
+    at = dict(zip(found.names, found.scaled[(slice(None), *place)].tolist(), strict=True))
+    slopes = dict(zip(found.names, found.slopes[(slice(None), *place)].tolist(), strict=True))
+    schema = fitted.schema
+    unit = schema.units[place[-1]]
+    label = f"change of {schema.channels[place[-1]]} for one spread of the latent"
+    if schema.is_series:
+        times = np.asarray(schema.times)
+        time_label = f"time ({schema.time_unit})" if schema.time_unit else "time"
+        figure = plots.sensitivities(
+            times, found.scaled[..., place[-1]], names=found.names, time_label=time_label,
+            label=f"{label} ({unit})" if unit else label, at=float(times[place[0]]),
+        )  # fmt: skip
+        plots.save(figure, path)
+    most = sorted(at.items(), key=lambda pair: -abs(pair[1]))
+    said = ", ".join(f"{name} {value:+.3g}" for name, value in most[:4])
+    at_row = f"{value:.4g} {unit}".rstrip() + f" of example {options.row}"
+    lines = [f"{target.name} = {at_row}; for one spread of a latent it changes by: {said}"]
+    result = {
+        "run": str(fitted.folder), "target": target.name, "row": options.row,
+        "value": float(value), "latents": dict(zip(found.names, found.z.tolist(), strict=True)),
+        "slopes": slopes, "scaled": at, "terms": None,
+        "output": str(path) if schema.is_series else None,
+    }  # fmt: skip
+    equation = find_equation(model)
+    if isinstance(equation, Equation):
+        formula = formula_of(equation.system)
+        if formula is not None and not formula.events:
+            terms = terms_along(equation, found.z, row)
+            result["terms"] = [
+                {"state": state, "term": term, "share": share}
+                for state, term, share in zip(
+                    terms.states, terms.terms, terms.shares().tolist(), strict=True
+                )
+            ]
+            lines += [f"{t['state']}: {t['term']} does {100 * t['share']:.0f} % of what happens"
+                      for t in result["terms"]]  # fmt: skip
+    if schema.is_series:
+        lines.append(f"figure: {path}")
+    return result, "\n".join(lines)

@@ -1,0 +1,233 @@
+"""Attributions by gradients: saliency, gradient times input, integrated gradients, SmoothGrad."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from .._many import many
+from .._model import Condition, Key
+from ..targets import Target
+from ._attribution import (
+    Attribution,
+    Slope,
+    filled,
+    hidden,
+    in_buckets,
+    inputs,
+    key_rows,
+    like,
+    over_rows,
+    resolved,
+    rows_of,
+    seen,
+    taken,
+    values_of,
+)
+
+#: A piece of a path is not halved below this share of it, nor where its error is less than this
+#: share of its path's worst.
+_NARROWEST, _WORST = 2.0**-12, 0.3
+
+
+def saliency(
+    target: Target, x: np.ndarray | Array, *, conditions: Any = None, key: Key | None = None
+) -> Attribution:
+    r"""The gradient, $a_i = \partial f / \partial x_i$ (Simonyan et al. 2014).
+
+    **Arguments:** `x` `(n, *input)` and the `conditions` of its rows; nothing is drawn.
+    """
+    x = inputs(target, x)
+    return Attribution(
+        "saliency", target.name, target.unit, over_rows(Slope(target), x, conditions), x,
+        values_of(target, x, conditions), contributions=False, evaluations=1,
+    )  # fmt: skip
+
+
+def gradient_times_input(
+    target: Target,
+    x: np.ndarray | Array,
+    *,
+    baseline: np.ndarray | Array | float | None = None,
+    conditions: Any = None,
+    key: Key | None = None,
+) -> Attribution:
+    r"""$a_i = (x_i - b_i)\, \partial f / \partial x_i$: what each entry contributed, were the
+    target a straight line from the `baseline` (zeros where None) to `x`."""
+    x = inputs(target, x)
+    base = like(x, baseline)
+    slopes = over_rows(Slope(target), x, conditions)
+    return Attribution(
+        "gradient times input", target.name, target.unit, slopes * filled(x - base), x,
+        values_of(target, x, conditions), contributions=True, evaluations=1,
+        baseline=base, at_baseline=values_of(target, hidden(base, x), conditions),
+    )  # fmt: skip
+
+
+def integrated_gradients(
+    target: Target,
+    x: np.ndarray | Array,
+    *,
+    baseline: np.ndarray | Array | float | None = None,
+    nodes: int = 16,
+    tolerance: float = 0.01,
+    conditions: Any = None,
+    key: Key | None = None,
+) -> Attribution:
+    r"""$a_i = (x_i - b_i) \int_0^1 \partial_i f(b + \alpha (x - b))\, d\alpha$ (Sundararajan et
+    al. 2017, equation 1).
+
+    By Gauss-Legendre's rule of so many `nodes` on pieces of the path. What the gradient must add
+    up to on a piece is known, the difference of the target at its ends; so the worst pieces
+    are halved, 12 times at most, until the sum of all errors is no more than
+    `tolerance` times $|f(x) - f(b)|$, and the sum of their sizes no more than `tolerance` times
+    what is attributed. With an infinite tolerance it is the plain rule.
+
+    **Arguments:** `baseline` $b$, zeros where None.
+    """
+    if nodes < 1 or not tolerance > 0:
+        raise ValueError(
+            f"{nodes} nodes and a tolerance of {tolerance} were asked for; give at least one node "
+            "and a positive tolerance."
+        )
+    x = inputs(target, x)
+    base = like(x, baseline)
+    ends = values_of(target, hidden(base, x), conditions), values_of(target, x, conditions)
+    places, weights = np.polynomial.legendre.leggauss(nodes)
+    piece = _Piece(Slope(target), tuple(((1 + places) / 2).tolist()), tuple(weights.tolist()))
+    mean, asked = _path_mean(_Paths(piece, x, base, conditions), ends, tolerance)
+    return Attribution(
+        "integrated gradients", target.name, target.unit, mean * filled(x - base), x, ends[1],
+        contributions=True, evaluations=asked / len(x), baseline=base, at_baseline=ends[0],
+    )  # fmt: skip
+
+
+def smooth_grad(
+    target: Target,
+    x: np.ndarray | Array,
+    *,
+    level: float = 0.15,
+    draws: int = 64,
+    conditions: Any = None,
+    key: Key | None = None,
+) -> Attribution:
+    r"""$a = \frac1m \sum_k \nabla f(x + \epsilon_k)$, $\epsilon \sim \mathcal{N}(0, \sigma^2)$ with
+    $\sigma$ the share `level` of the range of `x` (Smilkov et al. 2017, equation 2), over so many
+    `draws`.
+
+    `key` draws the noise; without one it is that of the key 0.
+    """
+    if draws < 1 or not level > 0:
+        raise ValueError(f"{draws} draws at level {level} were asked for; give at least one, > 0.")
+    x = inputs(target, x)
+    smooth = _Smooth(Slope(target), level, draws)
+    values = many(smooth, x, conditions, key_rows(key, len(x)), chunk=rows_of(x, draws))
+    return Attribution(
+        "SmoothGrad", target.name, target.unit, values, x, values_of(target, x, conditions),
+        contributions=False, evaluations=draws, drawn=True,
+    )  # fmt: skip
+
+
+class _Smooth(eqx.Module):
+    slope: Slope
+    level: float = eqx.field(static=True)
+    draws: int = eqx.field(static=True)
+
+    def __call__(self, x: Array, condition: Condition, key: Array) -> Array:
+        sigma = self.level * (jnp.nanmax(x) - jnp.nanmin(x))
+        noise = sigma * jax.random.normal(
+            jax.random.wrap_key_data(key), (self.draws, *x.shape), x.dtype
+        )
+        return jax.vmap(self.slope, in_axes=(0, None))(x[None] + noise, condition).mean(0)
+
+
+class _Pieces(NamedTuple):
+    """Pieces of the paths of some rows: where each begins and how wide it is, the target at its
+    ends, the mean gradient along it, by how much that misses what it must add up to, and how much
+    it attributes to all entries together."""
+
+    row: np.ndarray
+    low: np.ndarray
+    width: np.ndarray
+    at_low: np.ndarray
+    at_high: np.ndarray
+    mean: np.ndarray
+    error: np.ndarray
+    much: np.ndarray
+
+
+class _Paths(NamedTuple):
+    """The straight paths from `base` to `x` of one target."""
+
+    piece: "_Piece"
+    x: np.ndarray
+    base: np.ndarray
+    conditions: Any
+
+    def pieces(
+        self, row: np.ndarray, low: np.ndarray, width: np.ndarray, at_low: np.ndarray,
+        at_high: np.ndarray,
+    ) -> _Pieces:  # fmt: skip
+        """The pieces of these rows, the mean gradients by one program for all of them."""
+        x, base = self.x[row], self.base[row]
+        whole = x, base, taken(self.conditions, row), low.astype(x.dtype), width.astype(x.dtype)
+        mean = in_buckets(self.piece, *whole, chunk=rows_of(x, len(self.piece.places)))
+        parts = (mean * filled(x - base)).reshape(len(row), -1)
+        error = width * parts.sum(1, dtype=np.float64) - (at_high - at_low)
+        much = width * np.abs(parts).sum(1, dtype=np.float64)
+        return _Pieces(row, low, width, at_low, at_high, mean, error, much)
+
+    def halves(self, of: _Pieces) -> _Pieces:
+        """Two pieces for each of these."""
+        row, width = of.row, of.width / 2
+        at = (of.low + width).reshape(-1, *(1,) * (self.x.ndim - 1)).astype(self.x.dtype)
+        point = self.base[row] + at * (self.x[row] - self.base[row])
+        target = self.piece.slope.target
+        middle = in_buckets(target, point, taken(self.conditions, row)).astype(np.float64)
+        low = np.concatenate([of.low, of.low + width])
+        return self.pieces(
+            np.tile(row, 2), low, np.tile(width, 2), np.concatenate([of.at_low, middle]),
+            np.concatenate([middle, of.at_high]),
+        )  # fmt: skip
+
+
+def _path_mean(
+    paths: _Paths, ends: tuple[np.ndarray, np.ndarray], tolerance: float
+) -> tuple[np.ndarray, int]:
+    """The gradient's mean over each path, and how many gradients were asked for in all."""
+    n, nodes = len(paths.x), len(paths.piece.places)
+    now = paths.pieces(np.arange(n), np.zeros(n), np.ones(n), ends[0], ends[1])
+    size, asked = resolved(ends[1] - ends[0], *ends), nodes * n
+    while np.isfinite(tolerance):
+        sizes, worst = np.abs(now.error), np.zeros(n)
+        np.maximum.at(worst, now.row, sizes)
+        signed, every, much = (np.bincount(now.row, w, n) for w in (now.error, sizes, now.much))
+        short = (np.abs(signed) > tolerance * size) | (every > tolerance * much)
+        bad = short[now.row] & (sizes > _WORST * worst[now.row]) & (now.width > _NARROWEST)
+        if not bad.any():
+            break
+        parts = paths.halves(_Pieces(*(part[bad] for part in now)))
+        asked += nodes * len(parts.row) + bad.sum()
+        now = _Pieces(*(np.concatenate([a[~bad], b]) for a, b in zip(now, parts, strict=True)))
+    total = np.zeros(paths.x.shape)
+    np.add.at(total, now.row, now.width.reshape(-1, *(1,) * (total.ndim - 1)) * now.mean)
+    return total.astype(paths.x.dtype), int(asked)
+
+
+class _Piece(eqx.Module):
+    slope: Slope
+    places: tuple[float, ...] = eqx.field(static=True)
+    weights: tuple[float, ...] = eqx.field(static=True)
+
+    def __call__(
+        self, x: Array, base: Array, condition: Condition, low: Array, width: Array
+    ) -> Array:
+        alpha = low + width * jnp.asarray(self.places, x.dtype)
+        known = jnp.where(jnp.isnan(x), 0, x)
+        path = base[None] + alpha.reshape(-1, *(1,) * x.ndim) * (known - base)[None]
+        points = seen(path, jnp.broadcast_to(x, path.shape))
+        slopes = jax.vmap(self.slope, in_axes=(0, None))(points, condition)
+        return 0.5 * jnp.tensordot(jnp.asarray(self.weights, x.dtype), slopes, 1)
