@@ -49,7 +49,7 @@ def four():
 
 @pytest.mark.parametrize(
     ("budget", "dual"),
-    [(LInf(radius=0.3), l1), (L2(radius=0.6), np.linalg.norm)],
+    [(LInf(0.3), l1), (L2(0.6), np.linalg.norm)],
     ids=("linf", "l2"),
 )
 def test_a_linear_model_of_two_classes_is_attacked_exactly(two, budget, dual):
@@ -69,7 +69,7 @@ def test_a_linear_model_of_two_classes_is_attacked_exactly(two, budget, dual):
 
 def test_deepfool_goes_to_the_plane(two):
     model, x, y = two
-    for budget, dual in ((LInf(radius=0.3), l1), (L2(radius=0.6), np.linalg.norm)):
+    for budget, dual in ((LInf(0.3), l1), (L2(0.6), np.linalg.norm)):
         one = attack(
             model, x, budget=budget, answers=y, attacks=(DeepFool(steps=2),), checks=False,
             quiet=True,
@@ -82,9 +82,7 @@ def test_searches_for_the_nearest_point_come_close_to_it():
     x, y = inputs(model, n=24)
     exact = distances(model, x, y, np.linalg.norm)
     attacks = (DeepFool(), CarliniWagner(steps=300), Boundary(steps=400))
-    found = attack(
-        model, x, budget=L2(radius=0.6), answers=y, attacks=attacks, checks=False, quiet=True
-    )
+    found = attack(model, x, budget=L2(0.6), answers=y, attacks=attacks, checks=False, quiet=True)
     for one, near in zip(found.attacks, (1.03, 1.1, 1.1), strict=True):
         # no attack is nearer than the nearest point there is
         assert np.all(one.distances >= exact * (1 - 1e-4)), one.name
@@ -97,7 +95,7 @@ def test_carlini_and_wagners_points_stay_in_range():
     x = np.clip(x, -1, 1)
     y = np.asarray(model.predict(jnp.asarray(x))).argmax(1)
     found = attack(
-        model, x, budget=L2(radius=1.0), answers=y, attacks=(CarliniWagner(steps=120),),
+        model, x, budget=L2(1.0), answers=y, attacks=(CarliniWagner(steps=120),),
         valid=(-1.0, 1.0), checks=False, quiet=True,
     )  # fmt: skip
     assert np.abs(found.attacks[0].perturbed).max() <= 1
@@ -110,7 +108,7 @@ def test_carlini_and_wagners_points_stay_in_range():
 def test_the_fast_and_the_slow_agree_on_who_is_stronger(four):
     model, x, y = four
     found = attack(
-        model, x, budget=LInf(radius=0.25), answers=y,
+        model, x, budget=LInf(0.25), answers=y,
         attacks=(fgsm(), PGD(steps=20), APGD(steps=40), apgd_dlr(steps=40), Square(steps=300)),
         quiet=True,
     )  # fmt: skip
@@ -128,7 +126,7 @@ def test_the_fast_and_the_slow_agree_on_who_is_stronger(four):
 def test_the_same_seed_finds_the_same(four):
     model, x, y = four
     both = [
-        attack(model, x, budget=LInf(radius=0.25), answers=y, attacks=(PGD(steps=5, restarts=2),),
+        attack(model, x, budget=LInf(0.25), answers=y, attacks=(PGD(steps=5, restarts=2),),
                checks=False, quiet=True, seed=seed)
         for seed in (3, 3, 4)
     ]  # fmt: skip
@@ -140,7 +138,7 @@ def test_the_same_seed_finds_the_same(four):
 def test_chunks_change_nothing_for_what_is_not_random(four):
     model, x, y = four
     whole, parts = (
-        attack(model, x, budget=LInf(radius=0.25), answers=y, attacks=(fgsm(),), checks=False,
+        attack(model, x, budget=LInf(0.25), answers=y, attacks=(fgsm(),), checks=False,
                chunk=chunk, quiet=True)
         for chunk in (512, 25)
     )  # fmt: skip
@@ -151,7 +149,7 @@ def test_chunks_change_nothing_for_what_is_not_random(four):
 def test_square_counts_its_queries_and_stops_asking(two):
     model, x, y = two
     one = attack(
-        model, x, budget=LInf(radius=0.3), answers=y, attacks=(Square(steps=100),), checks=False,
+        model, x, budget=LInf(0.3), answers=y, attacks=(Square(steps=100),), checks=False,
         quiet=True,
     ).attacks[0]  # fmt: skip
     # two before the first window, then one a step until the row falls
@@ -177,14 +175,12 @@ def test_answers_made_sharp_are_flagged_and_the_ratio_sees_through():
     model = linear(classes=3, sharp=1e4)
     x, y = inputs(model)
     exact = (distances(model, x, y, l1) > 0.3).mean()
-    masked = attack(
-        model, x, budget=LInf(radius=0.3), answers=y, attacks=(PGD(steps=10),), quiet=True
-    )
+    masked = attack(model, x, budget=LInf(0.3), answers=y, attacks=(PGD(steps=10),), quiet=True)
     assert masked.robust > exact
     assert any("gradient vanishes" in warning for warning in masked.warnings)
     assert any("without any budget" in warning for warning in masked.warnings)
     seen = attack(
-        model, x, budget=LInf(radius=0.3), answers=y, attacks=(apgd_dlr(steps=30),), checks=False,
+        model, x, budget=LInf(0.3), answers=y, attacks=(apgd_dlr(steps=30),), checks=False,
         quiet=True,
     )  # fmt: skip
     assert seen.robust == pytest.approx(exact, abs=0.02)
@@ -194,7 +190,7 @@ def test_inputs_that_are_rounded_are_flagged():
     model = linear(classes=3, grid=0.05)
     x, y = inputs(model)
     found = attack(
-        model, x, budget=LInf(radius=0.3), answers=y, attacks=(PGD(steps=10), Square(steps=200)),
+        model, x, budget=LInf(0.3), answers=y, attacks=(PGD(steps=10), Square(steps=200)),
         quiet=True,
     )  # fmt: skip
     assert any("gradient vanishes" in warning for warning in found.warnings)
@@ -205,16 +201,14 @@ def test_inputs_that_are_rounded_are_flagged():
 def test_too_few_steps_are_flagged(four):
     model, x, y = four
     slow = PGD(steps=8, step_size=0.05, random_start=False)
-    found = attack(
-        model, x, budget=LInf(radius=0.5), answers=y, attacks=(slow,), checks=False, quiet=True
-    )
+    found = attack(model, x, budget=LInf(0.5), answers=y, attacks=(slow,), checks=False, quiet=True)
     assert any("too few steps" in warning for warning in found.warnings)
 
 
 def test_a_transfer_from_the_model_itself_is_as_strong(four):
     model, x, y = four
     found = attack(
-        model, x, budget=LInf(radius=0.25), answers=y,
+        model, x, budget=LInf(0.25), answers=y,
         attacks=(APGD(steps=20), Transfer((model, bent(seed=5)), APGD(steps=20), name="others")),
         checks=False, quiet=True,
     )  # fmt: skip
@@ -229,7 +223,7 @@ def test_a_number_is_driven_to_the_corner(two):
     slope = np.asarray(model.net.weight)[0] - np.asarray(model.net.weight)[1]
     for up in (True, False):
         found = attack(
-            move(target, up=up), x, budget=LInf(radius=0.2), attacks=(APGD(steps=20),), quiet=True
+            move(target, up=up), x, budget=LInf(0.2), attacks=(APGD(steps=20),), quiet=True
         )
         gain = 0.2 * l1(slope) * (1 if up else -1)
         assert np.allclose(found.after - found.before, gain, rtol=1e-3)
@@ -242,7 +236,7 @@ def test_a_number_with_a_limit_has_a_share_that_stands(two):
     slope = np.asarray(model.net.weight)[0] - np.asarray(model.net.weight)[1]
     start = x @ slope + float(model.net.bias[0] - model.net.bias[1])
     found = attack(
-        move(targets.class_logit(model, 0), limit=2.0), x, budget=LInf(radius=0.2),
+        move(targets.class_logit(model, 0), limit=2.0), x, budget=LInf(0.2),
         attacks=(APGD(steps=20), DeepFool()), quiet=True,
     )  # fmt: skip
     assert found.clean == pytest.approx((start <= 2.0).mean())
@@ -256,7 +250,7 @@ def test_an_equations_parameters_are_attacked_in_prior_scores():
     with jax.enable_x64(True):
         z = np.asarray(model.latents.from_normal(jnp.zeros(len(names))))[None]
         found = attack(
-            move(target, latents=model.latents, among=names[:1]), z, budget=LInf(radius=0.5),
+            move(target, latents=model.latents, among=names[:1]), z, budget=LInf(0.5),
             attacks=(APGD(steps=12),), checks=False, quiet=True,
         )  # fmt: skip
         ends = [np.asarray(model.latents.from_normal(jnp.zeros(len(names)).at[0].set(e)))
@@ -271,7 +265,7 @@ def test_an_equations_parameters_are_attacked_in_prior_scores():
 def test_more_budget_is_never_less_harm(four):
     model, x, y = four
     verdicts = curve(
-        model, x, budget=LInf(radius=1.0), radii=(0.05, 0.1, 0.2), answers=y, attacks=(fgsm(),),
+        model, x, budget=LInf(1.0), radii=(0.05, 0.1, 0.2), answers=y, attacks=(fgsm(),),
         quiet=True,
     )  # fmt: skip
     shares = [one.robust for one in verdicts]
@@ -282,7 +276,7 @@ def test_more_budget_is_never_less_harm(four):
 def test_a_convolution_of_xlas_own_is_stepped_outside_of_a_loop():
     model = conv_model()
     x, y = inputs(model, n=8, shape=(16, 1))
-    smooth = Smooth(ball=LInf(radius=0.5), width=2.0)
+    smooth = Smooth(LInf(0.5), 2.0)
     found = attack(
         model, x, budget=smooth, answers=y, attacks=(PGD(steps=3), Square(steps=5)), checks=False,
         quiet=True,
@@ -305,7 +299,7 @@ def test_wilson_is_scipys():
         ({"answers": None}, "true classes"),
         ({"answers": np.full(60, 7)}, "classes are 0 to 1"),
         ({"valid": (0.0, 0.1)}, "valid range"),
-        ({"attacks": (Square(),), "budget": L2(radius=1.0)}, "cannot be played"),
+        ({"attacks": (Square(),), "budget": L2(1.0)}, "cannot be played"),
         ({"attacks": ()}, "no attack"),
         ({"scale": (1.0,)}, "positive one for each"),
     ],
@@ -313,13 +307,13 @@ def test_wilson_is_scipys():
 def test_what_cannot_be_is_said(two, more, sentence):
     model, x, y = two
     with pytest.raises(ValueError, match=sentence):
-        attack(model, x, **{"budget": LInf(radius=0.1), "answers": y, "quiet": True, **more})
+        attack(model, x, **{"budget": LInf(0.1), "answers": y, "quiet": True, **more})
 
 
 def test_a_search_for_the_nearest_needs_a_line(two):
     model, x, _ = two
     goal = move(targets.class_logit(model, 0))
     with pytest.raises(ValueError, match="limit"):
-        attack(goal, x, budget=LInf(radius=0.1), attacks=(DeepFool(),), quiet=True)
+        attack(goal, x, budget=LInf(0.1), attacks=(DeepFool(),), quiet=True)
     with pytest.raises(ValueError, match="takes no latents"):
         move(targets.class_logit(model, 0), latents=zoo_model("logistic").latents)

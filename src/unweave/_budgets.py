@@ -92,7 +92,7 @@ class LInf(AbstractBudget):
 
     def with_radius(self, radius: float | Array) -> "LInf":
         """The cube of this half side."""
-        return LInf(radius=radius)
+        return LInf(radius)
 
 
 class L2(AbstractBudget):
@@ -134,7 +134,7 @@ class L2(AbstractBudget):
 
     def with_radius(self, radius: float | Array) -> "L2":
         """The ball of this radius."""
-        return L2(radius=radius)
+        return L2(radius)
 
 
 class Smooth(AbstractBudget):
@@ -154,11 +154,13 @@ class Smooth(AbstractBudget):
     norm_name: ClassVar[str] = "smooth"
     plain: ClassVar[bool] = False
 
-    def __check_init__(self):
-        if not self.width > 0:
+    def __init__(self, ball: LInf | L2, width: float):
+        if not width > 0:
             raise ValueError(
-                f"a width of {self.width} samples smooths nothing; give a positive one, such as 4."
+                f"a width of {width} samples smooths nothing; give a positive one, such as 4."
             )
+        self.ball = ball
+        self.width = float(width)
 
     @property
     def radius(self) -> float | Array:
@@ -190,8 +192,7 @@ class Smooth(AbstractBudget):
 
     def with_radius(self, radius: float | Array) -> "Smooth":
         """As smooth, with another bound."""
-        ball = self.ball.with_radius(radius)
-        return Smooth(ball=ball, width=self.width)  # pyright: ignore[reportCallIssue]
+        return Smooth(self.ball.with_radius(radius), self.width)
 
 
 class Neighbourhood(eqx.Module):
