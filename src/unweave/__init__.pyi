@@ -293,6 +293,11 @@ from .evaluate import mmd as mmd
 from .evaluate import summarise as summarise
 from .evaluate import train_on_synthetic as train_on_synthetic
 from .evaluate import two_sample as two_sample
+from .robust import L2 as L2
+from .robust import LInf as LInf
+from .robust import Robustness as Robustness
+from .robust import Smooth as Smooth
+from .robust import attack as attack
 from .report import write_analysis as write_analysis
 from .report import write_article as write_article
 from .report import write_run_report as write_run_report
@@ -310,6 +315,7 @@ from . import networks as networks
 from . import plots as plots
 from . import recipes as recipes
 from . import report as report
+from . import robust as robust
 from . import run as run
 from . import show as show
 from . import sources as sources

@@ -1,7 +1,9 @@
 r"""Networks whose depth is a differential equation, trained against known answers.
 
 The answers are a dataset's labels, or its factors where it has no labels. Each function is one
-scheme over the same fields.
+scheme over the same fields. Each can be trained against an `adversarial` that changes every entry
+by at most `epsilon`, in the data's units (see `train.adversarial` and `train.trades`), `smooth`
+over so many samples.
 """
 
 from collections.abc import Callable
@@ -38,6 +40,10 @@ def resnet(
     learning_rate: float = 4e-3,
     patience: int | None = None,
     convolutional: bool | None = None,
+    adversarial: Literal["none", "pgd", "trades"] = "none",
+    epsilon: float = 0.0,
+    smooth: float = 0.0,
+    attack_steps: int = 7,
 ) -> Recipe:
     """The residual network (He et al. 2016), Euler's method: x + h f(x). `drop` skips blocks at
     random in training (stochastic depth); `shared` makes all blocks one; `training` by successive
@@ -64,6 +70,10 @@ def runge_kutta_net(
     learning_rate: float = 4e-3,
     patience: int | None = None,
     convolutional: bool | None = None,
+    adversarial: Literal["none", "pgd", "trades"] = "none",
+    epsilon: float = 0.0,
+    smooth: float = 0.0,
+    attack_steps: int = 7,
 ) -> Recipe:
     """A network stepped by the midpoint rule (order 2) or the classical Runge-Kutta method
     (order 4), its weights shared over depth unless told otherwise."""
@@ -87,6 +97,10 @@ def polynet(
     learning_rate: float = 4e-3,
     patience: int | None = None,
     convolutional: bool | None = None,
+    adversarial: Literal["none", "pgd", "trades"] = "none",
+    epsilon: float = 0.0,
+    smooth: float = 0.0,
+    attack_steps: int = 7,
 ) -> Recipe:
     """PolyNet (Zhang et al. 2017), backward Euler whose series is cut after `terms`."""
     options = locals()
@@ -108,6 +122,10 @@ def fractalnet(
     learning_rate: float = 4e-3,
     patience: int | None = None,
     convolutional: bool | None = None,
+    adversarial: Literal["none", "pgd", "trades"] = "none",
+    epsilon: float = 0.0,
+    smooth: float = 0.0,
+    attack_steps: int = 7,
 ) -> Recipe:
     """FractalNet of two columns (Larsson et al. 2017), a Runge-Kutta method of order 2."""
     options = locals()
@@ -129,6 +147,10 @@ def lm_resnet(
     learning_rate: float = 4e-3,
     patience: int | None = None,
     convolutional: bool | None = None,
+    adversarial: Literal["none", "pgd", "trades"] = "none",
+    epsilon: float = 0.0,
+    smooth: float = 0.0,
+    attack_steps: int = 7,
 ) -> Recipe:
     """LM-ResNet (Lu et al. 2018), a linear two-step method with a learned weight."""
     options = locals()
@@ -149,6 +171,10 @@ def revnet(
     learning_rate: float = 4e-3,
     patience: int | None = None,
     convolutional: bool | None = None,
+    adversarial: Literal["none", "pgd", "trades"] = "none",
+    epsilon: float = 0.0,
+    smooth: float = 0.0,
+    attack_steps: int = 7,
 ) -> Recipe:
     """RevNet (Gomez et al. 2017): reversible couplings, undone in the backward pass, so that
     memory does not grow with depth."""
@@ -169,6 +195,10 @@ def neural_ode_net(
     learning_rate: float = 4e-3,
     patience: int | None = None,
     convolutional: bool | None = None,
+    adversarial: Literal["none", "pgd", "trades"] = "none",
+    epsilon: float = 0.0,
+    smooth: float = 0.0,
+    attack_steps: int = 7,
 ) -> Recipe:
     """The neural ODE (Chen et al. 2018): one field, as many steps as the tolerance asks for.
     `steer` draws the end of the way from 1 plus or minus that much in training."""

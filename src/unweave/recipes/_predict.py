@@ -7,6 +7,7 @@ import equinox as eqx
 import optax
 
 from .. import train
+from .._budgets import LInf, Smooth
 from .._model import Key
 from ..data import Dataset, Scale
 from ..networks.schemes import AbstractNet, Classifier, Regressor
@@ -15,6 +16,7 @@ from ..train import (
     Answered,
     Budget,
     Descend,
+    Objective,
     Plan,
     Recipe,
     SuccessiveApproximations,
@@ -22,6 +24,8 @@ from ..train import (
 
 # the learning rate rises over the first of as many parts of the training
 _WARM = 10
+# an adversary's radius grows over the first of as many parts of the training
+_GROWS = 4
 # weights shrink by this share of the learning rate each step (Loshchilov and Hutter 2019)
 _DECAY = 0.05
 
@@ -30,6 +34,8 @@ def predictor(
     name: str, options: dict[str, Any], net: Callable[[Dataset, int, Key], AbstractNet]
 ) -> Recipe:
     """A classifier where the data have labels, a regressor where they have factors alone."""
+
+    check_adversary(options)
 
     def build(data: Dataset, key: Key) -> eqx.Module:
         if data.labels is not None or data.factors is None:
@@ -50,11 +56,44 @@ def predictor(
         rate = optax.warmup_cosine_decay_schedule(
             0.0, options["learning_rate"], steps // _WARM, steps
         )
-        objective = train.supervised(options.get("kinetic", 0.0), options.get("jacobian", 0.0))
-        return Descend(objective, optax.adamw(rate, weight_decay=_DECAY))
+        return Descend(_objective(options, budget.steps), optax.adamw(rate, weight_decay=_DECAY))
 
     plan = Plan(stepper, options["epochs"], options["batch"], options["patience"], rows=_answered)
     return Recipe(name, options, build, plan)
+
+
+def check_adversary(options: dict[str, Any]) -> None:
+    """Raises `ValueError` for an adversary that has no budget, or a budget that has no adversary,
+    and for what it cannot be trained together with."""
+    kind, epsilon = options.get("adversarial", "none"), options.get("epsilon", 0.0)
+    if kind == "none":
+        if epsilon:
+            raise ValueError(
+                f"epsilon is {epsilon:g}, and there is no adversary; give --adversarial pgd or "
+                "trades too."
+            )
+        return
+    if not epsilon > 0:
+        raise ValueError(
+            f"an adversary ({kind}) needs to know how far each entry may be changed; give "
+            "--epsilon in the data's units, such as 25.5 for a tenth of a picture's range."
+        )
+    for name in ("kinetic", "jacobian"):
+        if options.get(name):
+            raise ValueError(f"{name} is {options[name]:g}, which an adversary leaves no room for.")
+    if options.get("training", "gradient") != "gradient":
+        raise ValueError("an adversary needs gradients; leave --training out.")
+
+
+def _objective(options: dict[str, Any], steps: int) -> Objective:
+    """What training makes small."""
+    kind = options.get("adversarial", "none")
+    if kind == "none":
+        return train.supervised(options.get("kinetic", 0.0), options.get("jacobian", 0.0))
+    flat = LInf(options["epsilon"])
+    budget = Smooth(flat, options["smooth"]) if options["smooth"] else flat
+    against = train.adversarial if kind == "pgd" else train.trades
+    return against(budget, steps=options["attack_steps"], warm_up=max(1, steps // _GROWS))
 
 
 def _answered(data: Dataset) -> Answered:

@@ -89,6 +89,10 @@ def dgcnn(
     batch: int = 32,
     learning_rate: float = 2e-3,
     patience: int | None = None,
+    adversarial: Literal["none", "pgd", "trades"] = "none",
+    epsilon: float = 0.0,
+    smooth: float = 0.0,
+    attack_steps: int = 7,
 ) -> Recipe:
     """Dilated gated convolutions with attention, which predict the labels of a series, or its
     factors where it has no labels; what they attend to can be looked at."""

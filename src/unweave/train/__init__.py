@@ -63,6 +63,8 @@ from ._groups import group_elbo as group_elbo
 from ._groups import group_posterior as group_posterior
 from ._groups import group_rival as group_rival
 from ._groups import grouped as grouped
+from ._hardened import adversarial as adversarial
+from ._hardened import trades as trades
 from ._health import Look as Look
 from ._health import Monitor as Monitor
 from ._health import alarms as alarms

@@ -1,0 +1,30 @@
+"""Attacks within a budget, on classes, on numbers and on latents; and what to make of them."""
+
+from .._budgets import L2 as L2
+from .._budgets import AbstractBudget as AbstractBudget
+from .._budgets import LInf as LInf
+from .._budgets import Smooth as Smooth
+from ._attack import Transfer as Transfer
+from ._attack import attack as attack
+from ._attack import curve as curve
+from ._attack import standard as standard
+from ._game import AbstractAttack as AbstractAttack
+from ._goal import AbstractGoal as AbstractGoal
+from ._goal import cross_entropy as cross_entropy
+from ._goal import logits_ratio as logits_ratio
+from ._goal import margin_loss as margin_loss
+from ._goal import misclassify as misclassify
+from ._goal import move as move
+from ._gradient import APGD as APGD
+from ._gradient import PGD as PGD
+from ._gradient import Noise as Noise
+from ._gradient import apgd_dlr as apgd_dlr
+from ._gradient import fgsm as fgsm
+from ._nearest import Boundary as Boundary
+from ._nearest import CarliniWagner as CarliniWagner
+from ._nearest import DeepFool as DeepFool
+from ._square import Square as Square
+from ._verdict import Found as Found
+from ._verdict import Robustness as Robustness
+from ._verdict import budget_words as budget_words
+from ._verdict import wilson as wilson
