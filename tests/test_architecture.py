@@ -20,7 +20,7 @@ FLOORS = {
     "_marginal": 3, "_noising": 3, "_save": 3,
     "edit": 4, "equations": 4, "networks": 4, "evaluate": 4, "show": 4, "targets": 4,
     "track": 4, "train": 4,
-    "hybrid": 5, "measure": 5, "sources": 5, "plots": 5,
+    "detect": 5, "hybrid": 5, "measure": 5, "sources": 5, "plots": 5,
     "recipes": 6,
     "run": 7,
     "report": 8,

@@ -283,6 +283,12 @@ from .evaluate import legacy_timegan_predictive as legacy_timegan_predictive
 from .evaluate import mmd as mmd
 from .evaluate import summarise as summarise
 from .evaluate import two_sample as two_sample
+
+# what does not fit
+from .detect import Calibrated as Calibrated
+from .detect import Detector as Detector
+from .detect import Score as Score
+from .detect import together as together
 from .report import write_analysis as write_analysis
 from .report import write_article as write_article
 from .report import write_run_report as write_run_report
@@ -293,6 +299,7 @@ from .card import write_card as write_card
 # the rooms themselves, for all that is not needed every day
 from . import card as card
 from . import data as data
+from . import detect as detect
 from . import edit as edit
 from . import equations as equations
 from . import evaluate as evaluate
