@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import jax
 import numpy as np
 from jaxtyping import Float, Num
 
@@ -94,6 +95,4 @@ def learned(
 
 def take(conditions: Conditions, rows: np.ndarray | Sequence[int]) -> Conditions:
     """Some rows of conditions."""
-    import jax
-
     return jax.tree.map(lambda part: part[rows], conditions)
