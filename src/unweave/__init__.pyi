@@ -298,6 +298,12 @@ from .robust import LInf as LInf
 from .robust import Robustness as Robustness
 from .robust import Smooth as Smooth
 from .robust import attack as attack
+
+# what does not fit
+from .detect import Calibrated as Calibrated
+from .detect import Detector as Detector
+from .detect import Score as Score
+from .detect import together as together
 from .report import write_analysis as write_analysis
 from .report import write_article as write_article
 from .report import write_run_report as write_run_report
@@ -308,6 +314,7 @@ from .card import write_card as write_card
 # the rooms themselves, for all that is not needed every day
 from . import card as card
 from . import data as data
+from . import detect as detect
 from . import edit as edit
 from . import equations as equations
 from . import evaluate as evaluate
