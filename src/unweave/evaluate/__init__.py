@@ -1,5 +1,20 @@
 """Measures of a fitted model."""
 
+from ._bounds import Hoeffding as Hoeffding
+from ._bounds import bernoulli_kl as bernoulli_kl
+from ._bounds import exact_interval as exact_interval
+from ._bounds import hoeffding as hoeffding
+from ._bounds import kl_inverse as kl_inverse
+from ._bounds import maurer as maurer
+from ._bounds import mcallester as mcallester
+from ._calibrate import PIT as PIT
+from ._calibrate import CalibrationError as CalibrationError
+from ._calibrate import Conformal as Conformal
+from ._calibrate import Coverage as Coverage
+from ._calibrate import calibration_error as calibration_error
+from ._calibrate import conformal as conformal
+from ._calibrate import coverage as coverage
+from ._calibrate import pit as pit
 from ._choices import ChoiceUse as ChoiceUse
 from ._choices import choice_use as choice_use
 from ._disentangle_information import InfoMEC as InfoMEC
@@ -30,6 +45,9 @@ from ._legacy import legacy_timegan_discriminative as legacy_timegan_discriminat
 from ._legacy import legacy_timegan_predictive as legacy_timegan_predictive
 from ._mmd import MMD as MMD
 from ._mmd import mmd as mmd
+from ._pac_bayes import PACBayes as PACBayes
+from ._pac_bayes import gaussian_divergence as gaussian_divergence
+from ._pac_bayes import pac_bayes as pac_bayes
 from ._summary import NOTHING as NOTHING
 from ._summary import Summary as Summary
 from ._summary import asked as asked

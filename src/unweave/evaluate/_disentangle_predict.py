@@ -58,11 +58,18 @@ class Forest(AbstractProbe):
         discrete: bool,
         seed: int,
     ) -> tuple[np.ndarray, np.ndarray]:
-        # every split sees every latent: what is drawn at random instead shares importance out
-        kind = RandomForestClassifier if discrete else RandomForestRegressor
-        made = kind(
-            self.trees, min_samples_leaf=self.leaf, max_features=1.0, random_state=seed
-        ).fit(*train)  # fmt: skip
+        # every split sees every latent (as a regressor's does by default): what is drawn at random
+        # instead shares importance out among latents that know nothing
+        if discrete:
+            made = RandomForestClassifier(
+                self.trees, min_samples_leaf=self.leaf, max_features=train[0].shape[1],
+                random_state=seed,
+            )  # fmt: skip
+        else:
+            made = RandomForestRegressor(
+                self.trees, min_samples_leaf=self.leaf, random_state=seed
+            )  # fmt: skip
+        made.fit(*train)
         return np.asarray(made.feature_importances_), np.asarray(made.predict(test[0]))
 
 
