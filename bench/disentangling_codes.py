@@ -15,13 +15,17 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
+from unweave import Gaussian, Inverted
 from unweave._many import many, real
 from unweave.data import Dataset, Split, heartbeats, split_at_random
-from unweave.evaluate import summarise
+from unweave.equations import equation, parse, zoo_text
+from unweave.evaluate import explained_variance, summarise
 from unweave.recipes import RECIPES, beta_vae, dip_vae, qlae
 from unweave.run import fit
 from unweave.train import Recipe
 
+#: What needs no training: the equation of the zoo, each beat's latents by least squares.
+EQUATION = "equation, inverted"
 CODES = pathlib.Path(__file__).resolve().parent / "disentangling-codes"
 #: Beats that are fitted, beats that are scored, samples of a beat, latents.
 FITTED, SCORED, SAMPLES, LATENTS = 4000, 3000, 128, 16
@@ -57,6 +61,23 @@ def file_of(kind: str, seed: int) -> pathlib.Path:
     return CODES / f"{kind.replace(', ', '-').replace(' ', '-')}-{seed}.npz"
 
 
+def invert() -> None:
+    """The latents of `zoo:ecg` for each beat, the most likely under its priors and the mean noise
+    of the simulated beats: the model that the beats come from, told what it is."""
+    held, began = scored(), time.perf_counter()
+    times = held.schema.origin + held.schema.step * np.arange(SAMPLES)
+    with jax.enable_x64(True):
+        model = equation(parse(zoo_text("ecg")), times=times, noise=Gaussian.fixed((0.0175,)))
+    inverted = Inverted(decoder=model, starts=2, steps=32, with_prior=True)
+    codes = many(inverted.encode, held.observations, chunk=32)
+    rebuilt = many(model.decode, codes, chunk=32)
+    explained = explained_variance(held.observations, rebuilt)
+    np.savez(
+        file_of(EQUATION, 0), codes=codes.astype(np.float32), explained=explained,
+        seconds=time.perf_counter() - began, active=np.ones(codes.shape[1], bool),
+    )  # fmt: skip
+
+
 def make(kind: str, seed: int) -> None:
     began = time.perf_counter()
     run = fit(KINDS[kind](latents=LATENTS), beats(), quiet=True, seed=seed)
@@ -78,6 +99,8 @@ def main() -> None:
     parser.add_argument("--recipes", nargs="+", choices=tuple(KINDS), default=list(KINDS))
     options = parser.parse_args()
     CODES.mkdir(exist_ok=True)
+    if not file_of(EQUATION, 0).exists():
+        invert()
     for seed in range(options.seeds):
         for kind in options.recipes:
             if file_of(kind, seed).exists():

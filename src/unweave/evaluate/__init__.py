@@ -17,6 +17,11 @@ from ._calibrate import coverage as coverage
 from ._calibrate import pit as pit
 from ._choices import ChoiceUse as ChoiceUse
 from ._choices import choice_use as choice_use
+from ._dictionary import Dictionary as Dictionary
+from ._dictionary import alternate as alternate
+from ._dictionary import dictionary as dictionary
+from ._dictionary import known_directions as known_directions
+from ._dictionary import reliability as reliability
 from ._disentangle_information import InfoMEC as InfoMEC
 from ._disentangle_information import active_latents as active_latents
 from ._disentangle_information import infomec as infomec
