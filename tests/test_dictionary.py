@@ -84,7 +84,7 @@ def test_the_dictionary_says_which_latent_carries_which_parameter():
     assert made.used.tolist() == [True, True, False, False]
     assert set(made.carriers) == {"a", "b"}
     # with the truth among the latents the ceiling is reached, and not passed by more than chance
-    np.testing.assert_allclose(made.together[:2], made.ceiling[:2], atol=0.05)
+    np.testing.assert_allclose(made.together[:2], made.ceiling[:2], atol=0.08)
     assert made.back[0] == pytest.approx(made.back_alone[0, 1], abs=0.03)
     assert made.back[2] < 0.05
     assert abs(made.null) < 0.05

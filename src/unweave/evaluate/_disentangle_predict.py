@@ -168,9 +168,11 @@ def dci(
             "each is shared out among the others, which takes two of both."
         )
     kinds, by = kinds_of(factors, discrete), probe or Forest()
+    tables = []
 
     def measure(z: np.ndarray, v: np.ndarray) -> dict[str, tuple[float, np.ndarray]]:
         r, informed = _importance(z, v, kinds, by, seed)
+        tables.append(r)
         apart, whole = 1 - _entropy_of_rows(r), 1 - _entropy_of_rows(r.T)
         weight = r.sum(1) / max(r.sum(), 1e-300)
         return {
@@ -181,7 +183,8 @@ def dci(
 
     made = scored(measure, codes, factors, estimator=by.name, permutations=permutations, seed=seed)
     apart, whole, informed = made.values()
-    return DCI(apart, whole, informed, _importance(codes, factors, kinds, by, seed)[0])
+    # the first is that of the codes as they are
+    return DCI(apart, whole, informed, tables[0])
 
 
 def sap(
