@@ -24,6 +24,7 @@ from unweave.evaluate import (
     udr,
 )
 from unweave.evaluate._information import ross
+from unweave.plots import shares, svg
 
 N = 1200
 
@@ -275,3 +276,13 @@ class TestSeeds:
     def test_one_fit_has_nothing_to_be_like(self):
         with pytest.raises(ValueError, match="two or more"):
             udr([np.zeros((100, 2))])
+
+
+def test_a_picture_of_shares_has_its_numbers():
+    drawn = svg(
+        shares(np.array([[0.7, np.nan], [0.04, -1.0]]), rows=["a", "b"], columns=["u", "v"])
+    )
+    assert ">.70<" in drawn
+    assert ">.04<" not in drawn
+    with pytest.raises(ValueError, match="name for each"):
+        shares(np.zeros((2, 2)), rows=["a"], columns=["u", "v"])
