@@ -32,7 +32,7 @@ def test_all_examples_are_here_and_short():
     names = {file.name for file in EXAMPLES.glob("*.py")}
     here = {"digits.py", "heartbeat_factors.py", "prices.py", "ptb_traversal.py"}
     here |= {"two_species.py", "formula_or_network.py", "price_models.py", "missing_term.py"}
-    here |= {"your_own_model.py", "critics_as_distances.py", "are_samples_real.py"}
+    here |= {"your_own_model.py", "critics_as_distances.py", "are_samples_real.py", "parity.py"}
     assert names == here
     for file in EXAMPLES.glob("*.py"):
         assert 60 <= len(file.read_text().splitlines()) <= 200
@@ -47,6 +47,17 @@ def test_your_own_model(tmp_path):
     assert 0.3 < left < 0.7  # the noise it was given is 0.5
     assert "40 of 120 samples are missing" in text
     assert (tmp_path / "oscillation.svg").stat().st_size > 1000
+
+
+def test_parity(tmp_path):
+    text = run("parity.py", tmp_path)
+    gates = re.findall(r"^ +(\d+) +(\d+) +(\d+) +[\d,]+ \(two layers: [\d,]+\)", text, re.M)
+    for bits, wide, deep in ((int(g) for g in row) for row in gates):
+        # 2^(n-1) ANDs of n bits and an OR of them; three gates for each bit but the first
+        assert wide == 2 ** (bits - 1) * bits - 1
+        assert deep == 3 * (bits - 1)
+    assert len(gates) == 4
+    assert len(re.findall(r"hidden layers of", text)) == 2
 
 
 def test_are_samples_real(tmp_path):

@@ -274,6 +274,7 @@ from .show import traverse as traverse
 from .evaluate import MMD as MMD
 from .evaluate import ChoiceUse as ChoiceUse
 from .evaluate import ContextFID as ContextFID
+from .evaluate import Dictionary as Dictionary
 from .evaluate import LegacyScore as LegacyScore
 from .evaluate import Likeness as Likeness
 from .evaluate import Manifold as Manifold
@@ -281,7 +282,12 @@ from .evaluate import Memorisation as Memorisation
 from .evaluate import Summary as Summary
 from .evaluate import Transfer as Transfer
 from .evaluate import TwoSample as TwoSample
+from .evaluate import calibration_error as calibration_error
 from .evaluate import choice_use as choice_use
+from .evaluate import conformal as conformal
+from .evaluate import coverage as coverage
+from .evaluate import dci as dci
+from .evaluate import dictionary as dictionary
 from .evaluate import explained_variance as explained_variance
 from .evaluate import legacy_context_fid as legacy_context_fid
 from .evaluate import legacy_timegan_discriminative as legacy_timegan_discriminative
@@ -289,7 +295,11 @@ from .evaluate import legacy_timegan_predictive as legacy_timegan_predictive
 from .evaluate import likeness as likeness
 from .evaluate import manifold as manifold
 from .evaluate import memorisation as memorisation
+from .evaluate import hoeffding as hoeffding
+from .evaluate import infomec as infomec
+from .evaluate import mig as mig
 from .evaluate import mmd as mmd
+from .evaluate import pac_bayes as pac_bayes
 from .evaluate import summarise as summarise
 from .evaluate import train_on_synthetic as train_on_synthetic
 from .evaluate import two_sample as two_sample
@@ -304,6 +314,7 @@ from .detect import Calibrated as Calibrated
 from .detect import Detector as Detector
 from .detect import Score as Score
 from .detect import together as together
+from .evaluate import udr as udr
 from .report import write_analysis as write_analysis
 from .report import write_article as write_article
 from .report import write_run_report as write_run_report

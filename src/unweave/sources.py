@@ -15,6 +15,7 @@ from .data import Dataset, Signal, Split
 BUILT_IN_ROWS: Mapping[str, Callable[[], Dataset]] = {
     "digits": data.digits,
     "competition": lambda: data.competition_cloud(2000),
+    "known-heartbeats": lambda: data.heartbeats(4000, samples=128),
 }
 BUILT_IN_SIGNALS: Mapping[str, Callable[[], tuple[Signal, ...]]] = {
     "heartbeats": lambda: data.heartbeat_signals(60, seconds=25.0),

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from .._version import __version__
+from ._parser_scores import bound_parser, dictionary_parser, disentangle_parser
 
 _DESCRIPTION = """\
 Equations and networks, one kind of model: fit one to measured signals, sample it, turn its
@@ -116,6 +117,9 @@ def _parser() -> argparse.ArgumentParser:
     _roots_parser(verbs)
     _zoo_parser(verbs)
     _simulate_parser(verbs)
+    disentangle_parser(verbs, _verb)
+    dictionary_parser(verbs, _verb)
+    bound_parser(verbs, _verb)
     return parser
 
 

@@ -15,9 +15,11 @@ from ..networks import AbstractTold
 from ..run import Run, load_run
 from ..sources import Source, read_source, split_source
 from ._analyse import analyse_verb, roots_verb
+from ._bound import bound_verb
 from ._cache import use_compilation_cache
 from ._compare import compare_verb
 from ._discover import discover_verb
+from ._disentangle import dictionary_verb, disentangle_verb
 from ._explain import explain_verb
 from ._fit import fit_help, fit_verb, given_source
 from ._options import describe_recipes
@@ -232,6 +234,9 @@ _VERBS: Mapping[str, Callable[[argparse.Namespace], Result]] = {
     "roots": roots_verb,
     "zoo": zoo_verb,
     "simulate": simulate_verb,
+    "disentangle": disentangle_verb,
+    "dictionary": dictionary_verb,
+    "bound": bound_verb,
 }
 
 

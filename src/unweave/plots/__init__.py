@@ -27,5 +27,6 @@ from ._style import MUTED as MUTED
 from ._style import RULE as RULE
 from ._style import save as save
 from ._style import svg as svg
+from ._tables import shares as shares
 from ._training import curves as curves
 from ._training import kl_bars as kl_bars
