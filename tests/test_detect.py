@@ -266,7 +266,7 @@ class Linear(AbstractNet):
 
 
 def test_critics_and_classes_are_scores():
-    train, test, _ = beats()
+    _, test, _ = beats()
     test = test.astype(np.float32)
     judged = gan(latents=2).build(small_beats().train, jax.random.key(0))
     seen = jax.vmap(lambda x: judged.judge(judged.coordinates(x)))(test)
