@@ -33,6 +33,7 @@ def test_all_examples_are_here_and_short():
     here = {"digits.py", "heartbeat_factors.py", "prices.py", "ptb_traversal.py"}
     here |= {"two_species.py", "formula_or_network.py", "price_models.py", "missing_term.py"}
     here |= {"your_own_model.py", "critics_as_distances.py", "are_samples_real.py"}
+    here |= {"why_this_beat.py"}
     assert names == here
     for file in EXAMPLES.glob("*.py"):
         assert 60 <= len(file.read_text().splitlines()) <= 200
@@ -47,6 +48,16 @@ def test_your_own_model(tmp_path):
     assert 0.3 < left < 0.7  # the noise it was given is 0.5
     assert "40 of 120 samples are missing" in text
     assert (tmp_path / "oscillation.svg").stat().st_size > 1000
+
+
+def test_why_this_beat(tmp_path):
+    text = run("why_this_beat.py", tmp_path)
+    # the bent part is two sevenths of a beat
+    assert int(re.search(r"(\d+) % of it from the T wave", text)[1]) > 45
+    beaten = re.search(r"deletes better than (\d+) %", text)
+    assert int(beaten[1]) > 90
+    assert "x: a*x does" in text
+    assert (tmp_path / "why.svg").stat().st_size > 1000
 
 
 def test_are_samples_real(tmp_path):

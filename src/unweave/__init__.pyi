@@ -283,6 +283,16 @@ from .evaluate import legacy_timegan_predictive as legacy_timegan_predictive
 from .evaluate import mmd as mmd
 from .evaluate import summarise as summarise
 from .evaluate import two_sample as two_sample
+from .explain import Attribution as Attribution
+from .explain import Calibration as Calibration
+from .explain import Sensitivity as Sensitivity
+from .explain import Trust as Trust
+from .explain import calibrated as calibrated
+from .explain import integrated_gradients as integrated_gradients
+from .explain import occlusion as occlusion
+from .explain import saliency as saliency
+from .explain import sensitivity as sensitivity
+from .explain import trusted as trusted
 from .report import write_analysis as write_analysis
 from .report import write_article as write_article
 from .report import write_run_report as write_run_report
@@ -296,6 +306,7 @@ from . import data as data
 from . import edit as edit
 from . import equations as equations
 from . import evaluate as evaluate
+from . import explain as explain
 from . import networks as networks
 from . import plots as plots
 from . import recipes as recipes
