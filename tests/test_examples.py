@@ -33,6 +33,7 @@ def test_all_examples_are_here_and_short():
     here = {"digits.py", "heartbeat_factors.py", "prices.py", "ptb_traversal.py"}
     here |= {"two_species.py", "formula_or_network.py", "price_models.py", "missing_term.py"}
     here |= {"your_own_model.py", "critics_as_distances.py", "are_samples_real.py", "parity.py"}
+    here |= {"why_this_beat.py"}
     assert names == here
     for file in EXAMPLES.glob("*.py"):
         assert 60 <= len(file.read_text().splitlines()) <= 200
@@ -58,6 +59,16 @@ def test_parity(tmp_path):
         assert deep == 3 * (bits - 1)
     assert len(gates) == 4
     assert len(re.findall(r"hidden layers of", text)) == 2
+
+
+def test_why_this_beat(tmp_path):
+    text = run("why_this_beat.py", tmp_path)
+    # the bent part is two sevenths of a beat
+    assert int(re.search(r"(\d+) % of it from the T wave", text)[1]) > 45
+    beaten = re.search(r"deletes better than (\d+) %", text)
+    assert int(beaten[1]) > 90
+    assert "x: a*x does" in text
+    assert (tmp_path / "why.svg").stat().st_size > 1000
 
 
 def test_are_samples_real(tmp_path):

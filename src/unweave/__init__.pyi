@@ -315,6 +315,16 @@ from .detect import Detector as Detector
 from .detect import Score as Score
 from .detect import together as together
 from .evaluate import udr as udr
+from .explain import Attribution as Attribution
+from .explain import Calibration as Calibration
+from .explain import Sensitivity as Sensitivity
+from .explain import Trust as Trust
+from .explain import calibrated as calibrated
+from .explain import integrated_gradients as integrated_gradients
+from .explain import occlusion as occlusion
+from .explain import saliency as saliency
+from .explain import sensitivity as sensitivity
+from .explain import trusted as trusted
 from .report import write_analysis as write_analysis
 from .report import write_article as write_article
 from .report import write_run_report as write_run_report
@@ -329,6 +339,7 @@ from . import detect as detect
 from . import edit as edit
 from . import equations as equations
 from . import evaluate as evaluate
+from . import explain as explain
 from . import networks as networks
 from . import plots as plots
 from . import recipes as recipes

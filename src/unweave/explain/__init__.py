@@ -2,6 +2,9 @@
 
 from ._attribution import Attribution as Attribution
 from ._attribution import Method as Method
+from ._calibrate import Calibration as Calibration
+from ._calibrate import calibrated as calibrated
+from ._calibrate import calibration_error as calibration_error
 from ._cam import grad_cam as grad_cam
 from ._fill import AbstractFill as AbstractFill
 from ._fill import Noise as Noise
@@ -11,6 +14,8 @@ from ._fill import mean_of as mean_of
 from ._fill import neutral as neutral
 from ._fill import noise_of as noise_of
 from ._fill import segments as segments
+from ._global import GlobalSurrogate as GlobalSurrogate
+from ._global import global_surrogate as global_surrogate
 from ._gradient import gradient_times_input as gradient_times_input
 from ._gradient import integrated_gradients as integrated_gradients
 from ._gradient import saliency as saliency
@@ -18,6 +23,10 @@ from ._gradient import smooth_grad as smooth_grad
 from ._layers import Layer as Layer
 from ._layers import layers_of as layers_of
 from ._layers import maps_of as maps_of
+from ._maximise import Maximised as Maximised
+from ._maximise import Regulariser as Regulariser
+from ._maximise import maximise as maximise
+from ._maximise import maximise_through as maximise_through
 from ._occlude import Surrogate as Surrogate
 from ._occlude import lime as lime
 from ._occlude import lime_fit as lime_fit
@@ -27,6 +36,11 @@ from ._order import Orders as Orders
 from ._order import deletion_insertion as deletion_insertion
 from ._order import rolled as rolled
 from ._order import shuffled as shuffled
+from ._probe import Probe as Probe
+from ._probe import Rebuilding as Rebuilding
+from ._probe import features_of as features_of
+from ._probe import probe as probe
+from ._probe import rebuild_from_layers as rebuild_from_layers
 from ._sensitivity import Sensitivity as Sensitivity
 from ._sensitivity import sensitivity as sensitivity
 from ._trust import Redrawn as Redrawn
