@@ -26,6 +26,7 @@ examples:
       --length 180 --transform log-return
   unweave sample runs/ecg -n 100 -o samples.csv
   unweave traverse runs/ecg
+  unweave attack runs/classifier --epsilon 0.1
   unweave report runs/ecg
 """
 
@@ -107,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     _interpolate_parser(verbs)
     _reconstruct_parser(verbs)
     _encode_parser(verbs)
+    _attack_parser(verbs)
     _report_parser(verbs)
     _compare_parser(verbs)
     _discover_parser(verbs)
@@ -228,6 +230,34 @@ def _encode_parser(verbs) -> None:
     parser = _run_verb(verbs, "encode", "the latents of data, read as the run read its own",
                        output=".csv, .parquet, .npy or .npz (default: RUN/codes.csv)")  # fmt: skip
     parser.add_argument("data", nargs="*", help="files (default: the run's own data)")
+
+
+def _attack_parser(verbs) -> None:
+    parser = _run_verb(verbs, "attack", "change inputs a little to fool a model: what stands?",
+                       output=".svg, .png or .pdf (default: RUN/attack.svg)")  # fmt: skip
+    epsilon = "how much may be changed, in the data's units (default: a tenth of their spread)"
+    parser.add_argument("--epsilon", type=float, metavar="RADIUS", help=epsilon)
+    parser.add_argument(
+        "--norm",
+        choices=("linf", "l2", "smooth"),
+        help="each entry, all, or without edges (series: smooth; else linf)",
+    )
+    parser.add_argument("--smooth", type=float, default=4.0, metavar="SAMPLES",
+                        help="the width of what is smooth (4)")  # fmt: skip
+    names = "fgsm, pgd, apgd, apgd-dlr, deepfool, carlini-wagner, square, boundary"
+    parser.add_argument("--attacks", metavar="A,B", help=f"out of {names}")
+    target = (
+        "a number, not the class: surprise, misfit, latent:NAME, class:NAME, output:TIME,CHANNEL"
+    )
+    parser.add_argument("--target", help=target)
+    parser.add_argument("--down", action="store_true", help="drive the number down, not up")
+    parser.add_argument("--limit", type=float, help="beyond it an input counts as fallen")
+    parser.add_argument("--among", metavar="A,B", help="the latents that may be turned (all)")
+    parser.add_argument("--surrogates", nargs="+", metavar="RUN",
+                        help="runs whose attacks are tried on this one too")  # fmt: skip
+    parser.add_argument("-n", type=int, default=200, help="how many inputs (200)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
 def _report_parser(verbs) -> None:
