@@ -11,6 +11,7 @@ def page(results: dict) -> str:
         "were running; seconds beside peers are those of the processor, one core for both, which "
         "were asked in turn.", "",
     ]  # fmt: skip
+    lines += [line for note in results.get("notes", []) for line in (note, "")]
     for part, write in (
         ("peers", _peers), ("masked", _masked), ("defended", _defended), ("ecg", _beats),
     ):  # fmt: skip

@@ -16,7 +16,7 @@ import numpy as np
 
 import unweave as uw
 from unweave import plots
-from unweave.robust import APGD, Noise, Robustness, apgd_dlr
+from unweave.robust import APGD, Noise, Robustness
 
 TOY = bool(os.environ.get("UNWEAVE_TOY"))
 BEATS, EPOCHS, STEPS = (120, 3, 5) if TOY else (1200, 20, 50)
@@ -40,7 +40,7 @@ def tried(model, data: uw.Split, budget) -> Robustness:
     """The verdict on the test part."""
     return uw.attack(
         model, data.test.observations, answers=data.test.labels, budget=budget,
-        attacks=(APGD(steps=STEPS), apgd_dlr(steps=STEPS), Noise(20)), checks=False, quiet=True,
+        attacks=(APGD(steps=STEPS), Noise(20)), checks=False, quiet=True,
     )  # fmt: skip
 
 
