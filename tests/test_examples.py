@@ -34,9 +34,23 @@ def test_all_examples_are_here_and_short():
     here |= {"two_species.py", "formula_or_network.py", "price_models.py", "missing_term.py"}
     here |= {"your_own_model.py", "critics_as_distances.py", "are_samples_real.py", "parity.py"}
     here |= {"why_this_beat.py"}
+    here |= {"attack_heartbeats.py"}
     assert names == here
     for file in EXAMPLES.glob("*.py"):
         assert 60 <= len(file.read_text().splitlines()) <= 200
+
+
+def test_attack_heartbeats(tmp_path):
+    text = run("attack_heartbeats.py", tmp_path)
+    found = re.findall(
+        r"^trained (.+), (.+): (\d+) % right as they are, (\d+) % within", text, re.M
+    )
+    assert len(found) == 4
+    assert all(int(robust) <= int(clean) for _, _, clean, robust in found)
+    # a smooth attack of 50 µV changes by at most sqrt(2 / pi) / 4 of it between two samples
+    steepest = float(re.search(r"two samples: (\S+) µV", text)[1])
+    assert 0 < steepest <= 50 * (2 / 3.14159) ** 0.5 / 4 * 1.01
+    assert (tmp_path / "attacked.svg").stat().st_size > 1000
 
 
 def test_your_own_model(tmp_path):

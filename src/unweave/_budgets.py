@@ -200,7 +200,8 @@ class Neighbourhood(eqx.Module):
 
     **Fields:** `low` and `high`, the valid range of inputs (infinite where there is none);
     `scale`, one number for each entry of the last axis, the unit in which the budget counts
-    there. Entries of `x` that are NaN were not observed and stay so.
+    there. Entries of `x` that are NaN were not observed and stay so. The others say what need not
+    be computed: whether there are `gaps`, a unit other than 1, a range.
     """
 
     x: Float[Array, "batch ..."]
@@ -208,27 +209,37 @@ class Neighbourhood(eqx.Module):
     low: Float[Array, ""]
     high: Float[Array, ""]
     scale: Float[Array, " channel"]
+    gaps: bool = eqx.field(static=True, default=True)
+    scaled: bool = eqx.field(static=True, default=True)
+    ranged: bool = eqx.field(static=True, default=True)
 
     def none(self) -> Float[Array, "batch ..."]:
         """No perturbation."""
         return jnp.zeros_like(self.x)
 
     def at(self, s: Float[Array, "batch ..."]) -> Float[Array, "batch ..."]:
-        """The inputs at these perturbations, cut to the valid range."""
-        unit = jnp.broadcast_to(self.scale, s.shape)
+        """The inputs at these perturbations, which are `valid`."""
+        moved = s if self.budget.plain else jax.vmap(self.budget.spread)(s)
+        if self.scaled:
+            moved = moved * jnp.broadcast_to(self.scale, s.shape)
         # not x + d alone: the slope of an entry that was not observed would be NaN
-        observed = ~jnp.isnan(self.x)
-        moved = jnp.where(observed, self.x, 0) + unit * jax.vmap(self.budget.spread)(s)
-        return jnp.where(observed, jnp.clip(moved, self.low, self.high), self.x)
+        moved = self._filled() + moved
+        if self.ranged and not self.budget.plain:
+            moved = jnp.clip(moved, self.low, self.high)
+        return jnp.where(jnp.isnan(self.x), self.x, moved) if self.gaps else moved
 
     def valid(self, s: Float[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         """`s` cut so that no input leaves the valid range, where its entries are the input's."""
         if not self.budget.plain:
             return s
-        unit, observed = jnp.broadcast_to(self.scale, s.shape), ~jnp.isnan(self.x)
-        low = jnp.where(observed, (self.low - self.x) / unit, 0)
-        high = jnp.where(observed, (self.high - self.x) / unit, 0)
-        return jnp.clip(s, low, high)
+        if self.ranged:
+            low, high = self.low - self._filled(), self.high - self._filled()
+            unit = jnp.broadcast_to(self.scale, s.shape) if self.scaled else 1.0
+            s = jnp.clip(s, low / unit, high / unit)
+        return jnp.where(jnp.isnan(self.x), 0, s) if self.gaps else s
+
+    def _filled(self) -> Array:
+        return jnp.where(jnp.isnan(self.x), 0, self.x) if self.gaps else self.x
 
     def confine(self, s: Float[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         """`s` back in the ball, and then in the valid range."""
@@ -274,15 +285,18 @@ def neighbourhood(
     budget: AbstractBudget,
     valid: tuple[float, float] | None = None,
     scale: tuple[float, ...] = (),
+    *,
+    gaps: bool = True,
 ) -> Neighbourhood:
     """A `Neighbourhood`, its numbers in the precision of `x`, so that another radius or range is
-    no other program."""
+    no other program; `gaps` says that entries of `x` may be NaN."""
     low, high = (-np.inf, np.inf) if valid is None else valid
     channels = x.shape[-1] if x.ndim > 1 else 1
     unit = jnp.asarray(scale or (1.0,) * channels, x.dtype)
     radius = jnp.asarray(budget.radius, x.dtype)
     bounds = jnp.asarray(low, x.dtype), jnp.asarray(high, x.dtype)
-    return Neighbourhood(x, budget.with_radius(radius), *bounds, unit)
+    whole = budget.with_radius(radius)
+    return Neighbourhood(x, whole, *bounds, unit, gaps, bool(scale), valid is not None)
 
 
 def wide(number: Array, like: Array) -> Array:

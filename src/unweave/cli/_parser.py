@@ -28,6 +28,7 @@ examples:
   unweave sample runs/ecg -n 100 -o samples.csv
   unweave traverse runs/ecg
   unweave explain runs/ecg --target surprise
+  unweave attack runs/classifier --epsilon 0.1
   unweave report runs/ecg
 """
 
@@ -110,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     _reconstruct_parser(verbs)
     _encode_parser(verbs)
     _explain_parser(verbs)
+    _attack_parser(verbs)
     _report_parser(verbs)
     _compare_parser(verbs)
     _discover_parser(verbs)
@@ -248,6 +250,34 @@ def _explain_parser(verbs) -> None:
                         help=f"{_METHODS[0]} where nothing is said")  # fmt: skip
     parser.add_argument("--row", type=int, default=0, help="which of the held-out examples (0)")
     parser.add_argument("--orders", type=int, help="random orders to compare with (100)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def _attack_parser(verbs) -> None:
+    parser = _run_verb(verbs, "attack", "change inputs a little to fool a model: what stands?",
+                       output=".svg, .png or .pdf (default: RUN/attack.svg)")  # fmt: skip
+    epsilon = "how much may be changed, in the data's units (default: a tenth of their spread)"
+    parser.add_argument("--epsilon", type=float, metavar="RADIUS", help=epsilon)
+    parser.add_argument(
+        "--norm",
+        choices=("linf", "l2", "smooth"),
+        help="each entry, all, or without edges (series: smooth; else linf)",
+    )
+    parser.add_argument("--smooth", type=float, default=4.0, metavar="SAMPLES",
+                        help="the width of what is smooth (4)")  # fmt: skip
+    names = "fgsm, pgd, apgd, apgd-dlr, deepfool, carlini-wagner, square, boundary"
+    parser.add_argument("--attacks", metavar="A,B", help=f"out of {names}")
+    target = (
+        "a number, not the class: surprise, misfit, latent:NAME, class:NAME, output:TIME,CHANNEL"
+    )
+    parser.add_argument("--target", help=target)
+    parser.add_argument("--down", action="store_true", help="drive the number down, not up")
+    parser.add_argument("--limit", type=float, help="beyond it an input counts as fallen")
+    parser.add_argument("--among", metavar="A,B", help="the latents that may be turned (all)")
+    parser.add_argument("--surrogates", nargs="+", metavar="RUN",
+                        help="runs whose attacks are tried on this one too")  # fmt: skip
+    parser.add_argument("-n", type=int, default=200, help="how many inputs (200)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 

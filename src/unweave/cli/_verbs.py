@@ -15,6 +15,7 @@ from ..networks import AbstractTold
 from ..run import Run, load_run
 from ..sources import Source, read_source, split_source
 from ._analyse import analyse_verb, roots_verb
+from ._attack import attack_verb
 from ._bound import bound_verb
 from ._cache import use_compilation_cache
 from ._compare import compare_verb
@@ -226,6 +227,7 @@ _VERBS: Mapping[str, Callable[[argparse.Namespace], Result]] = {
     "interpolate": _interpolate,
     "reconstruct": _reconstruct,
     "encode": _encode,
+    "attack": attack_verb,
     "report": _report,
     "compare": compare_verb,
     "analyse": analyse_verb,

@@ -88,6 +88,7 @@ from .schemes import Continuous as Continuous
 from .schemes import ConvField as ConvField
 from .schemes import DeepNet as DeepNet
 from .schemes import Direct as Direct
+from .schemes import GroupNorm as GroupNorm
 from .schemes import MLPField as MLPField
 from .schemes import Pooled as Pooled
 from .schemes import Regressor as Regressor

@@ -4,6 +4,8 @@ Nothing here touches pyplot, so no window opens and no figure is kept alive behi
 the same arrays give the same bytes.
 """
 
+from ._attack import attacked as attacked
+from ._attack import withstood as withstood
 from ._attribution import attribution as attribution
 from ._attribution import sensitivities as sensitivities
 from ._card import learning_curves as learning_curves

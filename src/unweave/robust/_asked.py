@@ -51,6 +51,7 @@ class Asked(eqx.Module):
             rest = np.asarray(jax.vmap(goal.latents.to_normal)(jnp.asarray(x)))
             inputs = rest[:, list(goal.at)]
         labels = None if answers is None else np.asarray(answers).astype(np.int32)
+        gaps = bool(np.isnan(inputs).any())
         known: Any = {"answer": labels, "condition": conditions, "rest": rest}
         size = max(1, min(chunk, len(x)))
         games = []
@@ -58,7 +59,8 @@ class Asked(eqx.Module):
             take = np.minimum(np.arange(start, start + size), len(x) - 1)
             rows = jax.tree.map(lambda part, take=take: jnp.asarray(np.asarray(part)[take]),
                                 known)  # fmt: skip
-            around = neighbourhood(jnp.asarray(inputs[take]), budget, valid, tuple(scale))
+            near = jnp.asarray(inputs[take])
+            around = neighbourhood(near, budget, valid, tuple(scale), gaps=gaps)
             games.append(Game(goal, around, Rows(**rows)))
         return cls(goal, tuple(games), x, len(x), size)
 
@@ -86,14 +88,18 @@ def _widened(game: Game, radius: float) -> Game:
     """The same game with another radius."""
     around = game.around
     budget = around.budget.with_radius(jnp.asarray(radius, around.x.dtype))
-    wider = Neighbourhood(around.x, budget, around.low, around.high, around.scale)
+    wider = Neighbourhood(
+        around.x, budget, around.low, around.high, around.scale, around.gaps, around.scaled,
+        around.ranged,
+    )  # fmt: skip
     return Game(game.goal, wider, game.rows)
 
 
 @eqx.filter_jit
 def _read(game: Game, s: Any) -> tuple[Any, Any, Any]:
     outputs = game.outputs(s)
-    moved = game.around.at(s)
+    # once more, for a sum that was rounded beyond an end of the range
+    moved = jnp.clip(game.around.at(s), game.around.low, game.around.high)
     if isinstance(game.goal, Through):
         moved = game.goal.values(moved, game.rows)
     margin = game.goal.margins(outputs, game.rows).min(-1)

@@ -78,16 +78,17 @@ def attack(
         asked = Asked.of(goal, np.asarray(x), budget, answers, conditions, valid, scale, chunk)
         _check(asked, chosen)
         before = asked.readings(None)
+        right = before[1] >= 0
         tried = [*chosen, *([_NOISE] if checks else [])]
         key = jax.random.key(seed)
         found = []
         with tqdm(total=len(tried) + 2 * checks, unit="attack", disable=quiet, leave=False) as bar:
             for i, one in enumerate(tried):
                 bar.set_postfix_str(one.name)
-                found.append(_found(asked, one, jax.random.fold_in(key, i)))
+                found.append(_found(asked, one, jax.random.fold_in(key, i), right))
                 bar.update()
             noise = found.pop() if checks else None
-            beyond = _beyond(asked, chosen, key, bar) if checks and goal.judges else None
+            beyond = _beyond(asked, chosen, key, right, bar) if checks and goal.judges else None
     return _verdict(asked, before, tuple(found), noise, beyond, seed)
 
 
@@ -125,8 +126,8 @@ def curve(
     return tuple(verdicts)
 
 
-def _found(asked: Asked, one: AbstractAttack | Transfer, key: Key) -> Found:
-    """What one attack finds, over all chunks and restarts."""
+def _found(asked: Asked, one: AbstractAttack | Transfer, key: Key, right: np.ndarray) -> Found:
+    """What one attack finds, over all chunks and restarts, on rows of which some are `right`."""
     if isinstance(one, Transfer):
         goals = tuple(
             goal if isinstance(goal, AbstractGoal) else misclassify(goal) for goal in one.surrogates
@@ -148,7 +149,7 @@ def _found(asked: Asked, one: AbstractAttack | Transfer, key: Key) -> Found:
     )[: asked.n]  # fmt: skip
     radius = float(asked.games[0].around.budget.radius)
     fell = margin < 0
-    standing = ~(fell & (sizes <= radius * (1 + 1e-5) + 1e-12))
+    standing = right & ~(fell & (sizes <= radius * (1 + 1e-5) + 1e-12))
     judged = asked.goal.judges
     transfer = isinstance(one, Transfer)
     kind = "transfer" if transfer else "white-box" if attack.sees_gradients else "black-box"
@@ -180,7 +181,9 @@ def _with_restarts(attack: AbstractAttack, game: Game, key: Key) -> tuple[State,
     return kept, trace
 
 
-def _beyond(asked: Asked, attacks: Sequence[Any], key: Key, bar: Any) -> tuple[float, float] | None:
+def _beyond(
+    asked: Asked, attacks: Sequence[Any], key: Key, right: np.ndarray, bar: Any
+) -> tuple[float, float] | None:
     """The shares that the first gradient attack within a budget leaves of four times the budget,
     and of none."""
     for one in attacks:
@@ -195,7 +198,7 @@ def _beyond(asked: Asked, attacks: Sequence[Any], key: Key, bar: Any) -> tuple[f
     whole = max(_WIDER * radius, reach / float(around.scale.min()) * np.sqrt(x[0].size))
     shares = []
     for wider in (_WIDER * radius, whole):
-        accuracy = _found(asked.within(wider), one, key).accuracy
+        accuracy = _found(asked.within(wider), one, key, right).accuracy
         assert accuracy is not None
         shares.append(accuracy)
         bar.update()

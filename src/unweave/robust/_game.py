@@ -132,8 +132,8 @@ def play(attack: AbstractAttack, game: Game, key: Key) -> tuple[State, np.ndarra
     which is many times slower within one: there each step is a call.
     """
     first, going = jax.random.split(key)
-    state, look = _begin(attack, game, first)
-    if not (jax.default_backend() == "cpu" and _convolves(game)):
+    state, look, convolves = _begin(attack, game, first)
+    if not (jax.default_backend() == "cpu" and convolves):
         state, looks = _loop(attack, game, state, going)
         return state, np.concatenate([np.asarray(look)[None], np.asarray(looks)])
     looks = [np.asarray(look)]
@@ -144,9 +144,10 @@ def play(attack: AbstractAttack, game: Game, key: Key) -> tuple[State, np.ndarra
 
 
 @eqx.filter_jit
-def _begin(attack: AbstractAttack, game: Game, key: Key) -> tuple[State, Array]:
+def _begin(attack: AbstractAttack, game: Game, key: Key) -> tuple[State, Array, bool]:
+    """The state, a look at it, and whether the model convolves, asked when this is compiled."""
     state = attack.init(game, key)
-    return state, _look(state)
+    return state, _look(state), _convolves(game)
 
 
 @eqx.filter_jit

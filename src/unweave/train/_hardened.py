@@ -100,11 +100,12 @@ def _around(
     """What the budget allows about a batch at this step of training."""
     if valid is None and batch.x.dtype == jnp.uint8:
         valid = (0.0, 255.0)
-    x = batch.x if jnp.issubdtype(batch.x.dtype, jnp.floating) else batch.x.astype(jnp.float32)
+    gaps = bool(jnp.issubdtype(batch.x.dtype, jnp.floating))
+    x = batch.x if gaps else batch.x.astype(jnp.float32)
     if warm_up:
         share = jnp.minimum(1.0, jnp.asarray(step, x.dtype) / warm_up)
         budget = budget.with_radius(share * budget.radius)
-    return neighbourhood(x, budget, valid)
+    return neighbourhood(x, budget, valid, gaps=gaps)
 
 
 def _still(model: AbstractPredictor) -> AbstractPredictor:

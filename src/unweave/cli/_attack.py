@@ -1,0 +1,249 @@
+"""`unweave attack`: what withstands an adversary, of a fitted model."""
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from .. import targets
+from .._latents import Latents
+from .._many import precision
+from .._model import AbstractDecoder, AbstractDensity, AbstractEncoder
+from ..data import Dataset, restore
+from ..networks.schemes import Classifier
+from ..robust import (
+    APGD,
+    L2,
+    PGD,
+    AbstractAttack,
+    AbstractBudget,
+    AbstractGoal,
+    Boundary,
+    CarliniWagner,
+    DeepFool,
+    LInf,
+    Robustness,
+    Smooth,
+    Square,
+    Transfer,
+    apgd_dlr,
+    attack,
+    budget_words,
+    curve,
+    fgsm,
+    misclassify,
+    move,
+    standard,
+)
+from ..run import Run, load_run
+from ..sources import Source, read_source, split_source
+from ._output import Result, check_free
+
+ATTACKS: Mapping[str, Callable[[], AbstractAttack]] = {
+    "fgsm": fgsm, "pgd": PGD, "apgd": APGD, "apgd-dlr": apgd_dlr, "deepfool": DeepFool,
+    "carlini-wagner": CarliniWagner, "square": Square, "boundary": Boundary,
+}  # fmt: skip
+# the curve is drawn at these multiples of the radius
+_ALONG = (0.25, 0.5, 1.0, 2.0)
+# the radius where none is given: of a range of bytes, of the inputs' spread, in prior scores
+_TENTH, _SCORES = 0.1, 0.5
+
+
+def attack_verb(options: argparse.Namespace) -> Result:
+    """What withstands the strongest of several attacks on a fitted model."""
+    fitted = load_run(options.run)
+    if options.n < 1:
+        raise ValueError(f"{options.n} inputs were asked for; give -n at least 1.")
+    path = _figure_path(options, fitted)
+    target = _target(options, fitted)
+    data = None if target is not None and target.of == "latents" else _test_part(fitted, options.n)
+    goal, x = _subject(options, fitted, target, data)
+    budget = _budget(options, fitted, x, of_latents=data is None)
+    attacks = _attacks(options, budget, goal)
+    beside: dict[str, Any] = {
+        "answers": data.labels if data is not None and target is None else None,
+        "conditions": None if data is None else data.conditions,
+        "attacks": attacks, "seed": options.seed, "quiet": options.quiet or options.json,
+    }  # fmt: skip
+    verdict = attack(goal, x, budget=budget, **beside)
+    radii = [float(budget.radius) * part for part in _ALONG]
+    quick = {**beside, "attacks": _quick(attacks)}
+    verdicts = curve(goal, x, budget=budget, radii=radii, **quick)
+    figures = _drawn(path, fitted, verdict, verdicts, of_latents=data is None)
+    result = {"run": str(fitted.folder), **verdict.plain(), "figures": figures}
+    result["curve"] = [
+        {"radius": float(one.budget.radius), "robust": one.robust,
+         "median_after": float(np.median(one.after))} for one in verdicts
+    ]  # fmt: skip
+    lines = [verdict.sentence()]
+    if data is not None and target is None:
+        worst = [f"{one.name} {100 * (one.accuracy or 0.0):.1f} %" for one in verdict.attacks]
+        lines.append(f"left standing by each: {', '.join(worst)}")
+    lines += [f"warning: {one}" for one in verdict.warnings]
+    return result, "\n".join([*lines, f"figures: {', '.join(figures)}"])
+
+
+def _target(options: argparse.Namespace, fitted: Run) -> targets.Target | None:
+    """The number that is attacked; None where a class is."""
+    model = fitted.model
+    if options.target is not None:
+        return targets.read_target(options.target, model)
+    if isinstance(model, Classifier):
+        return None
+    if isinstance(model, AbstractDensity):
+        return targets.surprise(model)
+    if isinstance(model, AbstractEncoder) and isinstance(model, AbstractDecoder):
+        return targets.misfit(model)
+    raise ValueError(
+        f"the {fitted.result['recipe']} in {fitted.folder} is no classifier and has no density; "
+        "say what to attack, such as --target output:10,0."
+    )
+
+
+def _test_part(fitted: Run, n: int) -> Dataset:
+    """Held-out observations of the run's own data, at most `n`."""
+    settings = dict(fitted.settings["data"])
+    if not settings:
+        raise ValueError(
+            f"the run in {fitted.folder} does not say what its data were; attack it in Python: "
+            "unweave.attack(run.model, x, budget=...)."
+        )
+    source = Source.from_settings(settings)
+    parts = split_source(source, read_source(source), seed=int(fitted.settings["seed"]))
+    return parts.test.thinned(n)
+
+
+def _subject(
+    options: argparse.Namespace, fitted: Run, target: targets.Target | None, data: Dataset | None
+) -> tuple[AbstractGoal, np.ndarray]:
+    """What is attacked, and the inputs."""
+    if target is None:
+        if options.down or options.limit is not None:
+            raise ValueError("--down and --limit are of a number; give a --target too.")
+        assert data is not None
+        return misclassify(fitted.model), data.observations
+    up = not options.down
+    if data is not None:
+        return move(target, up=up, limit=options.limit), data.observations
+    latents: Latents = fitted.model.latents
+    among = tuple(part.strip() for part in (options.among or "").split(",") if part.strip())
+    goal = move(target, up=up, limit=options.limit, latents=latents, among=among)
+    with precision(fitted.model):
+        keys = jax.random.split(jax.random.key(options.seed), options.n)
+        return goal, np.asarray(jax.vmap(latents.sample)(keys))
+
+
+def _budget(
+    options: argparse.Namespace, fitted: Run, x: np.ndarray, *, of_latents: bool
+) -> AbstractBudget:
+    """The budget that was asked for, or the usual one of such inputs."""
+    kind = options.norm
+    if kind is None:
+        kind = "smooth" if fitted.schema.is_series and not of_latents else "linf"
+    radius = options.epsilon
+    if radius is None and of_latents:
+        radius = _SCORES
+    elif radius is None:
+        spread = 255.0 if x.dtype == np.uint8 else float(np.nanstd(x))
+        radius = _TENTH * spread * (np.sqrt(x[0].size) if kind == "l2" else 1.0)
+    if not radius > 0:
+        raise ValueError(f"--epsilon {radius:g} allows nothing; give a positive number.")
+    if kind == "smooth" and of_latents:
+        raise ValueError("latents have no order to be smooth along; give --norm linf or l2.")
+    if kind == "l2":
+        return L2(float(radius))
+    flat = LInf(float(radius))
+    return Smooth(flat, options.smooth) if kind == "smooth" else flat
+
+
+def _attacks(
+    options: argparse.Namespace, budget: AbstractBudget, goal: AbstractGoal
+) -> tuple[AbstractAttack | Transfer, ...]:
+    names = [part.strip() for part in (options.attacks or "").split(",") if part.strip()]
+    for name in names:
+        if name not in ATTACKS:
+            raise ValueError(f"'{name}' is no attack; there are {', '.join(ATTACKS)}.")
+    chosen = tuple(ATTACKS[name]() for name in names) or standard(budget)
+    if not options.surrogates:
+        return chosen
+    runs = [load_run(folder).model for folder in options.surrogates]
+    others = [(f"transfer from {folder}", (model,)) for folder, model in
+              zip(options.surrogates, runs, strict=True)]  # fmt: skip
+    if len(runs) > 1:
+        others.append(("transfer from all of them", tuple(runs)))
+    return (*chosen, *(Transfer(models, name=name) for name, models in others))
+
+
+def _quick(attacks: tuple[AbstractAttack | Transfer, ...]) -> tuple[AbstractAttack | Transfer, ...]:
+    """Of these the attacks within a budget that see gradients, or all where there is none."""
+    kept = tuple(
+        one for one in attacks
+        if isinstance(one, AbstractAttack) and one.within_budget and one.sees_gradients
+    )  # fmt: skip
+    return kept or attacks
+
+
+def _drawn(
+    path: Path,
+    fitted: Run,
+    verdict: Robustness,
+    verdicts: tuple[Robustness, ...],
+    *,
+    of_latents: bool,
+) -> list[str]:
+    """The figures, and where they are."""
+    from .. import plots  # Matplotlib is only loaded where something is drawn
+
+    unit = "prior standard scores" if of_latents else _unit(fitted)
+    words = budget_words(verdict.budget).replace(f" {float(verdict.budget.radius):.4g}", "", 1)
+    radii = [0.0, *(float(one.budget.radius) for one in verdicts)]
+    if verdict.robust is None:
+        every = [verdict.before, *(one.after for one in verdicts)]
+        middle, low, high = (
+            np.array([np.quantile(v, q) for v in every]) for q in (0.5, 0.25, 0.75)
+        )
+        label = f"{verdict.what}, median and quartiles"
+    else:
+        bands = [(one.robust, *(one.interval or (0.0, 1.0))) for one in verdicts]
+        clean = verdict.clean or 0.0
+        middle, low, high = np.array([(clean, clean, clean), *bands], float).T
+        label = "share that stands"
+    figure = plots.withstood(
+        np.asarray(radii), middle, low, high, budget=f"{words} ({unit})", label=label
+    )
+    files = [str(plots.save(figure, path.with_stem(path.stem + "-curve")))]
+    if not of_latents:
+        order = np.argsort(verdict.by < 0, kind="stable")
+        x, moved = (restore(part[order], fitted.schema) for part in (verdict.x, verdict.perturbed))
+        figure = plots.attacked(x, moved, fitted.schema, titles=_titles(fitted, verdict, order))
+        files.insert(0, str(plots.save(figure, path)))
+    return files
+
+
+def _titles(fitted: Run, verdict: Robustness, order: np.ndarray) -> list[str]:
+    """What became of each: the number, or the classes."""
+    before, after = verdict.before[order], verdict.after[order]
+    if verdict.robust is None or not isinstance(fitted.model, Classifier):
+        return [f"{a:.3g} → {b:.3g}" for a, b in zip(before, after, strict=True)]
+    predict = fitted.model.predict
+    names = fitted.model.names
+    said = [np.asarray(predict(jax.numpy.asarray(part[order], np.float32))).argmax(1)
+            for part in (verdict.x[:, ...], verdict.perturbed)]  # fmt: skip
+    return [names[a] if a == b else f"{names[a]} → {names[b]}" for a, b in zip(*said, strict=True)]
+
+
+def _unit(fitted: Run) -> str:
+    units = {unit for unit in fitted.schema.units if unit}
+    return next(iter(units)) if len(units) == 1 else "the data's units"
+
+
+def _figure_path(options: argparse.Namespace, fitted: Run) -> Path:
+    if options.output is None:
+        assert fitted.folder is not None
+        return fitted.folder / "attack.svg"
+    path = Path(options.output)
+    check_free(path, force=options.force)
+    return path
