@@ -17,6 +17,7 @@ from ..sources import Source, read_source, split_source
 from ._analyse import analyse_verb, roots_verb
 from ._cache import use_compilation_cache
 from ._compare import compare_verb
+from ._detect import detect_verb
 from ._discover import discover_verb
 from ._fit import fit_help, fit_verb, given_source
 from ._options import describe_recipes
@@ -226,6 +227,7 @@ _VERBS: Mapping[str, Callable[[argparse.Namespace], Result]] = {
     "report": _report,
     "compare": compare_verb,
     "analyse": analyse_verb,
+    "detect": detect_verb,
     "discover": discover_verb,
     "roots": roots_verb,
     "zoo": zoo_verb,

@@ -13,6 +13,7 @@ from ._conformal import block_maxima as block_maxima
 from ._detector import Detector as Detector
 from ._detector import Score as Score
 from ._detector import learned as learned
+from ._detector import take as take
 from ._measures import Flagged as Flagged
 from ._measures import Volume as Volume
 from ._measures import aupr as aupr
