@@ -95,7 +95,7 @@ BASELINES: dict[str, Detector] = {
     "local outlier factor": detect.local_density(),
     "isolation forest": detect.isolation_forest(),
 }
-OURS = "together: Sub-PCA, nearest neighbour, local outlier factor"
+OURS = "ours: three together"
 MODELS: dict[Callable, dict[str, Callable]] = {
     small_pca: {"PCA, density": surprised},
     small_mixture: {"mixture, density": surprised},
@@ -124,9 +124,19 @@ def measured(scores: np.ndarray, task: Task) -> dict[str, float]:
 
 
 def together() -> Detector:
+    """What is chosen where it is known what is normal: a subspace, a distance, a density."""
     return detect.together(
         [detect.sub_pca(), detect.neighbours(), detect.local_density()], name=OURS
     )
+
+
+def chosen(task: Task) -> tuple[Detector, list[str]]:
+    """What is chosen without a label, and its members: where nothing is known to be normal, the
+    three baselines that agree most with all."""
+    if task.known:
+        return together(), ["Sub-PCA", "nearest neighbour", "local outlier factor"]
+    found = detect.agreeing(list(BASELINES.values()), task.train)
+    return found.best, [list(BASELINES)[i] for i in found.kept]
 
 
 def alarms(task: Task) -> list[dict]:
@@ -181,8 +191,12 @@ class Kept:
 
 
 def run_baselines(kept: Kept, name: str, task: Task, seeds: int) -> None:
-    for method, detector in (*BASELINES.items(), (OURS, together())):
-        for seed in range(seeds if "forest" in method else 1):
+    best, members = chosen(task)
+    kept.results.setdefault("members", {})[name] = members
+    drawn = seeds if "isolation forest" in members else 1
+    for method, detector in (*BASELINES.items(), (OURS, best)):
+        count = drawn if method == OURS else seeds if "forest" in method else 1
+        for seed in range(count):
             if not kept.has(name, method, seed):
                 began = time.perf_counter()
                 scores = detector.fit(task.train, seed=seed)(task.x)

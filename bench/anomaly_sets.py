@@ -31,6 +31,11 @@ class Task:
     total: int = 0
 
     @property
+    def known(self) -> bool:
+        """Whether it is known that what there is to learn from is normal."""
+        return not self.how.startswith("nothing known")
+
+    @property
     def length(self) -> int:
         return self.x.shape[1]
 
