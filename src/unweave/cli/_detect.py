@@ -151,7 +151,7 @@ def _account(
         }  # fmt: skip
         sentence += (
             f"{int(flags.sum())} of {n} flagged at {100 * rate:.3g} % false alarms "
-            f"({len(calibrated.scores)} {'others' if not watched.known else 'held-out normal'} "
+            f"({len(calibrated.scores)} {'held-out normal' if watched.known else 'other'} "
             f"observations put the rate between {100 * low:.2g} and {100 * high:.2g} %)"
         )
     else:
@@ -174,10 +174,9 @@ def _places(word: str, one: _Found, watched: Watched) -> dict[str, Any]:
     data, columns = watched.data, {}
     if one.score.within is not None and data.schema.is_series:
         parts = one.score.by_sample(data.observations, data.conditions)
-        usual = one.score.by_sample(watched.normal.observations, watched.normal.conditions)
         times = np.asarray(data.schema.times)
-        level = np.quantile(usual, 0.95)
-        spans = np.array([detect.largest_span(row, float(level))[:2] for row in parts])
+        level = watched.usual_part(one.score)
+        spans = np.array([detect.largest_span(row, level)[:2] for row in parts])
         columns |= {
             f"{word} from": times[spans[:, 0]],
             f"{word} to": times[np.minimum(spans[:, 1], len(times)) - 1],

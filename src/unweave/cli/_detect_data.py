@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import detect
 from ..data import Dataset
+from ..detect import Score
 from ..run import Run
 from ..sources import Source, read_source, split_source
 from ._fit import given_source
@@ -59,6 +60,12 @@ class Watched:
         if not found:
             return SampleMeasures(*(float("nan"),) * 3)
         return SampleMeasures(*(float(part) for part in np.mean(found, axis=0)))
+
+    def usual_part(self, score: Score) -> float:
+        """What a sample's score is at most in most normal observations, those that the detector
+        has not seen where there are any."""
+        usual = self.normal if self.held is None else self.held
+        return float(np.quantile(score.by_sample(usual.observations, usual.conditions), 0.95))
 
     def recordings(self) -> list[tuple[np.ndarray, np.ndarray, int]]:
         """Of each recording its rows, the sample that each begins at, and how many samples."""

@@ -70,7 +70,7 @@ def _observations(plots, score: Score, scores: np.ndarray, watched: Watched, cal
     spans = np.tile([0, data.schema.shape[0]], (len(most), 1))
     if score.within is not None:
         beside = detect.take(data.conditions, most)
-        level = float(np.quantile(score.by_sample(normal, watched.normal.conditions), 0.95))
+        level = watched.usual_part(score)
         parts = score.by_sample(x, beside)
         spans = np.array([detect.largest_span(row, level)[:2] for row in parts])
     titles = [f"{data.records[i]}" for i in most]

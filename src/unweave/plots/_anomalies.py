@@ -44,7 +44,8 @@ def strangest(
         unit = schema.units[channel]
         axes.set_ylabel(plain(f"{schema.channels[channel]}" + (f" ({unit})" if unit else ""), 20))
     word = f"time ({schema.time_unit})" if schema.time_unit else "time"
-    figure.supxlabel(word, fontsize=8.5, color=INK)
+    key = "grey: the mean normal one; orange: where it is strangest"
+    figure.supxlabel(f"{word}      {key}", fontsize=8.5, color=INK)
     return figure
 
 
