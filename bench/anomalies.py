@@ -38,7 +38,7 @@ SETTINGS = (
 )
 #: Rates of false alarms that are asked for, and random halves of normal beats to try them on.
 RATES, HALVES = (0.01, 0.05, 0.1), 20
-PEERS = ("ECOD", "COPOD", "HBOS", "IForest", "KNN", "LOF", "PCA", "OCSVM", "AutoEncoder", "VAE",
+PEERS = ("KNN", "LOF", "PCA", "OCSVM", "IForest", "ECOD", "COPOD", "HBOS", "AutoEncoder", "VAE",
          "DeepSVDD", "stumpy")  # fmt: skip
 #: Peers in which nothing is drawn, and those that take all pairs of windows.
 SURE = ("ECOD", "COPOD", "HBOS", "KNN", "LOF", "PCA", "OCSVM", "stumpy")

@@ -3,13 +3,13 @@
 Runs in the interpreter of the peers: python peers_anomalies.py IN.npz NAME SEED OUT.npy
 """
 
+import importlib
 import sys
-import time
 
 import numpy as np
 
 
-def stumpy_profile(train, x, seed):
+def stumpy_profile(train, x):
     import stumpy
 
     length = max(8, x.shape[1] // 2)
@@ -22,35 +22,23 @@ def stumpy_profile(train, x, seed):
     return np.where(np.isfinite(found), found, 0).max(1)
 
 
-def pyod(name, seed):
-    import torch
+#: Where each of PyOD's detectors lives; only the one that is asked for is imported.
+MODULES = {
+    "ECOD": "ecod", "COPOD": "copod", "HBOS": "hbos", "IForest": "iforest", "KNN": "knn",
+    "LOF": "lof", "PCA": "pca", "OCSVM": "ocsvm", "AutoEncoder": "auto_encoder", "VAE": "vae",
+    "DeepSVDD": "deep_svdd",
+}  # fmt: skip
 
-    torch.manual_seed(seed)
-    torch.set_num_threads(2)
-    from pyod.models.auto_encoder import AutoEncoder
-    from pyod.models.copod import COPOD
-    from pyod.models.deep_svdd import DeepSVDD
-    from pyod.models.ecod import ECOD
-    from pyod.models.hbos import HBOS
-    from pyod.models.iforest import IForest
-    from pyod.models.knn import KNN
-    from pyod.models.lof import LOF
-    from pyod.models.ocsvm import OCSVM
-    from pyod.models.pca import PCA
-    from pyod.models.vae import VAE
 
-    def scored(train, x, _):
-        models = {
-            "ECOD": ECOD, "COPOD": COPOD, "HBOS": HBOS, "OCSVM": OCSVM, "PCA": PCA,
-            "KNN": lambda: KNN(n_neighbors=5), "LOF": lambda: LOF(n_neighbors=20),
-            "IForest": lambda: IForest(random_state=seed),
-            "AutoEncoder": lambda: AutoEncoder(verbose=0),
-            "VAE": lambda: VAE(verbose=0),
-            "DeepSVDD": lambda: DeepSVDD(n_features=train.shape[1], random_state=seed, verbose=0),
-        }  # fmt: skip
-        return models[name]().fit(train).decision_function(x)
-
-    return scored
+def pyod(name, train, x, seed):
+    options = {
+        "IForest": {"random_state": seed},
+        "AutoEncoder": {"random_state": seed, "verbose": 0},
+        "VAE": {"random_state": seed, "verbose": 0},
+        "DeepSVDD": {"n_features": train.shape[1], "random_state": seed, "verbose": 0},
+    }.get(name, {})
+    made = getattr(importlib.import_module(f"pyod.models.{MODULES[name]}"), name)(**options)
+    return made.fit(train).decision_function(x)
 
 
 def main():
@@ -59,11 +47,11 @@ def main():
     train, x = (
         data[part].reshape(len(data[part]), -1).astype(np.float64) for part in ("train", "x")
     )
-    run = stumpy_profile if name == "stumpy" else pyod(name, int(seed))
-    began = time.perf_counter()
-    scores = run(train, x, int(seed))
+    if name == "stumpy":
+        scores = stumpy_profile(train, x)
+    else:
+        scores = pyod(name, train, x, int(seed))
     np.save(out, np.asarray(scores, np.float64))
-    print(time.perf_counter() - began)
 
 
 if __name__ == "__main__":
