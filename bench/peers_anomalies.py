@@ -47,10 +47,7 @@ def main():
     train, x = (
         data[part].reshape(len(data[part]), -1).astype(np.float64) for part in ("train", "x")
     )
-    if name == "stumpy":
-        scores = stumpy_profile(train, x)
-    else:
-        scores = pyod(name, train, x, int(seed))
+    scores = stumpy_profile(train, x) if name == "stumpy" else pyod(name, train, x, int(seed))
     np.save(out, np.asarray(scores, np.float64))
 
 
