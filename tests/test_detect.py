@@ -128,7 +128,7 @@ def test_what_stands_alone_is_not_kept():
         detect.neighbours(30),
     ]  # fmt: skip
     found = detect.agreeing(members, x)
-    scores = np.stack([m.fit(x)(x) for m in members], axis=1)
+    scores = np.stack([detect.out_of_fold(m, x) for m in members], axis=1)
     np.testing.assert_allclose(found.correlations, spearmanr(scores)[0])
     others = found.correlations[~np.eye(4, dtype=bool)].reshape(4, 3)
     np.testing.assert_allclose(found.agreement, others.mean(1))

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from ._detector import Conditions, Detector, take
 from ._measures import auroc
-from ._together import together
+from ._together import out_of_fold, together
 
 #: Takes a generator, one observation, the deviation of normal ones and a few normal ones.
 Perturbation: TypeAlias = Callable[[np.random.Generator, Any, float, Any], Any]
@@ -185,7 +185,7 @@ def agreeing(
     data of which nothing is known to be normal, where a detector that takes a frequent anomaly for
     normal stands alone (model centrality, one of the surrogates of Goswami et al. 2023).
 
-    Each is fitted to `x` and scores it; no label is looked at. What most detectors miss, they miss
+    Each scores every observation without having seen it (`out_of_fold`); no label is looked at. What most detectors miss, they miss
     in agreement. Raises `ValueError` for fewer than three detectors, or than are to be kept.
     """
     if len(detectors) < max(3, keep) or keep < 1:
@@ -193,7 +193,7 @@ def agreeing(
             f"{len(detectors)} detectors cannot agree on the {keep} to keep; give at least three, "
             "and as many as are kept."
         )
-    scores = [d.fit(x, conditions, seed=seed)(x, conditions) for d in detectors]
+    scores = [out_of_fold(d, x, conditions, seed=seed) for d in detectors]
     correlations = np.asarray(spearmanr(np.stack(scores, axis=1))[0], np.float64)
     agreement = (correlations.sum(0) - 1) / (len(detectors) - 1)
     kept = tuple(int(i) for i in np.sort(np.argsort(-agreement, kind="stable")[:keep]))
