@@ -5,7 +5,7 @@ import functools
 import jax
 import numpy as np
 import pytest
-from scipy.stats import beta
+from scipy.stats import beta, spearmanr
 from sklearn.neighbors import LocalOutlierFactor
 from sklearn.preprocessing import StandardScaler
 
@@ -71,6 +71,8 @@ def test_baselines_are_their_formulas():
     left = (new - mean) - (new - mean) @ axis.T @ axis
     score = detect.sub_pca(1).fit(fit_to)
     np.testing.assert_allclose(score(STRANGE), (left**2).mean(1))
+    # the data lie along one line, and the largest gap says so
+    np.testing.assert_allclose(detect.sub_pca().fit(fit_to)(STRANGE), score(STRANGE))
     np.testing.assert_allclose(score.by_sample(STRANGE), left**2)
     squares = np.sort(((new[:, None] - rows) ** 2).mean(-1), axis=1)[:, :3].mean(1)
     score = detect.neighbours(3).fit(fit_to)
@@ -98,6 +100,53 @@ def test_several_together_are_the_mean_of_their_deviations():
     np.testing.assert_allclose(score(STRANGE), np.mean(expected, axis=0))
     # what is scored is one observation, whatever stands beside it
     np.testing.assert_allclose(score(STRANGE[:1]), score(STRANGE)[:1])
+
+
+def test_a_detector_is_chosen_without_anomalies():
+    """What looks off the line that normal observations lie on beats what looks at their mean."""
+    choice = detect.choose([detect.distance_to_mean(), detect.sub_pca(1)], NORMAL, seed=1)
+    assert choice.best.name == "Sub-PCA (1 axes)"
+    assert choice.order == (1, 0)
+    assert choice.areas.shape == (2, len(detect.PERTURBATIONS))
+    off = [i for i, name in enumerate(choice.perturbations) if name in ("noisy", "bumped")]
+    assert (choice.areas[1, off] > choice.areas[0, off] + 0.1).all()
+    again = detect.choose([detect.distance_to_mean(), detect.sub_pca(1)], NORMAL, seed=1)
+    np.testing.assert_array_equal(choice.areas, again.areas)
+    # what no perturbation has changed is told apart by nobody
+    same = detect.choose([detect.sub_pca(1)], NORMAL, perturbations={"none": lambda r, x, s, p: x})
+    assert same.areas.item() == pytest.approx(0.5)
+    with pytest.raises(ValueError, match="nothing to choose from"):
+        detect.choose([], NORMAL)
+
+
+def test_what_stands_alone_is_not_kept():
+    """A cluster of anomalies is dense, and close to itself; it is far from most of the data."""
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(size=(180, 6)), 6 + 0.3 * rng.normal(size=(20, 6))])
+    members = [
+        detect.distance_to_mean(), detect.isolation_forest(50), detect.local_density(5),
+        detect.neighbours(30),
+    ]  # fmt: skip
+    found = detect.agreeing(members, x)
+    scores = np.stack([detect.out_of_fold(m, x) for m in members], axis=1)
+    np.testing.assert_allclose(found.correlations, spearmanr(scores)[0])
+    others = found.correlations[~np.eye(4, dtype=bool)].reshape(4, 3)
+    np.testing.assert_allclose(found.agreement, others.mean(1))
+    assert found.kept == tuple(sorted(np.argsort(-others.mean(1))[:3].tolist()))
+    with pytest.raises(ValueError, match="cannot agree"):
+        detect.agreeing(members[:2], x)
+
+
+@pytest.mark.parametrize("name", detect.PERTURBATIONS)
+def test_a_perturbation_changes_a_part_and_keeps_the_shape(name):
+    rng = np.random.default_rng(0)
+    x, pool = NORMAL[0], NORMAL[1:]
+    y = detect.PERTURBATIONS[name](rng, x, 1.0, pool)
+    assert y.shape == x.shape
+    assert np.isfinite(y).all()
+    assert not np.allclose(x, y)
+    if name in ("noisy", "bumped", "scaled", "swapped"):
+        assert 1 <= (x != y).any(axis=1).sum() <= 5
 
 
 def test_out_of_fold_no_observation_is_scored_by_what_has_seen_it():

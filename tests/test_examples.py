@@ -35,6 +35,7 @@ def test_all_examples_are_here_and_short():
     here |= {"your_own_model.py", "critics_as_distances.py", "are_samples_real.py", "parity.py"}
     here |= {"why_this_beat.py"}
     here |= {"attack_heartbeats.py"}
+    here |= {"strange_beats.py"}
     assert names == here
     for file in EXAMPLES.glob("*.py"):
         assert 60 <= len(file.read_text().splitlines()) <= 200
@@ -186,3 +187,13 @@ def test_critics_as_distances(tmp_path):
     assert apart == pytest.approx(0.693, abs=0.02)
     assert distance == pytest.approx(true, rel=0.05)
     assert (tmp_path / "critics.svg").stat().st_size > 1000
+
+
+def test_strange_beats(tmp_path):
+    text = run("strange_beats.py", tmp_path)
+    areas = dict(re.findall(r"^(.+): AUROC (\S+),", text, re.M))
+    assert set(areas) == {"VAE", "Sub-PCA", "two together"}
+    assert float(areas["Sub-PCA"]) > 0.9
+    first, last = map(float, re.search(r"from (\S+) to (\S+) s \(", text).groups())
+    assert -0.1 < first < 0.2 < last < 0.45
+    assert (tmp_path / "strange.svg").stat().st_size > 1000

@@ -40,7 +40,7 @@ def write_observations(path: Path, x: np.ndarray, schema: Schema) -> None:
         from ..data import to_pandas  # and with it pandas
 
         table = to_pandas(dataset(x, schema)).rename(columns={"observation": "sample"})
-        _write_table(path, table.drop(columns=["record", "group", "start", "end"]))
+        write_table(path, table.drop(columns=["record", "group", "start", "end"]))
 
 
 def write_codes(path: Path, codes: np.ndarray, data: Dataset, model: eqx.Module) -> None:
@@ -58,7 +58,7 @@ def write_codes(path: Path, codes: np.ndarray, data: Dataset, model: eqx.Module)
     table = pd.DataFrame(codes, columns=list(names))
     table.insert(0, "record", data.records)
     table.insert(1, "start", data.spans[:, 0])
-    _write_table(path, table)
+    write_table(path, table)
 
 
 def _write_array(path: Path, x: np.ndarray) -> None:
@@ -68,7 +68,8 @@ def _write_array(path: Path, x: np.ndarray) -> None:
         np.savez_compressed(path, x=x)
 
 
-def _write_table(path: Path, table: "pd.DataFrame") -> None:
+def write_table(path: Path, table: "pd.DataFrame") -> None:
+    """A table, its format by the file's name."""
     if path.suffix == ".parquet":
         table.to_parquet(path, index=False)
     elif path.suffix in (".csv", ".tsv"):

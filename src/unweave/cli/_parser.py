@@ -113,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     _explain_parser(verbs)
     _attack_parser(verbs)
     _report_parser(verbs)
+    _detect_parser(verbs)
     _compare_parser(verbs)
     _discover_parser(verbs)
     _analyse_parser(verbs)
@@ -291,6 +292,33 @@ def _report_parser(verbs) -> None:
     parser.add_argument("run", help="a run folder")
     parser.add_argument("-o", "--output", metavar="FILE", help="default: RUN/report.html")
     parser.add_argument("--latex", metavar="DIR", help="an equation's fit as an article, too")
+    parser.add_argument("--force", action="store_true", help="replace FILE")
+
+
+def _detect_parser(verbs) -> None:
+    parser = _verb(
+        verbs, "detect", "how strange observations are, where, and how surely",
+        usage="unweave detect DATA DETECTOR|RUN[:SCORE] [...] [options]",
+    )  # fmt: skip
+    parser.add_argument("data", nargs=1, help="what is judged: a file, a folder, a built-in set")
+    judges = (
+        "mean, sub-pca, neighbours, shape-neighbours, local-density, isolation-forest, together, "
+        "matrix-profile:SAMPLES; or a run folder, with :reconstruction, :by-sample, :surprise, "
+        ":latents, :prior, :joint, :critic, :confidence, :entropy or :energy after it"
+    )
+    parser.add_argument("judges", nargs="+", metavar="DETECTOR", help=judges)
+    normal = parser.add_argument_group("normal and labels")
+    what = "what is normal (default: the run's own data; without a run nothing is known to be)"
+    normal.add_argument("--normal", nargs="+", action="extend", metavar="FILE", help=what)
+    alarms = "the share of normal observations that may be flagged (0.01)"
+    normal.add_argument("--false-alarms", type=float, default=0.01, metavar="SHARE", help=alarms)
+    labels = "a column with 1 where samples are anomalous: for measures, never for scores"
+    normal.add_argument("--labels", metavar="COLUMN", help=labels)
+    normal.add_argument("--normal-class", metavar="NAME", help="the class of labels that is normal")
+    _data_options(parser)
+    parser.add_argument("--seed", type=int, default=0)
+    output = "a table (default: DATA-anomalies.csv), with a figure beside it"
+    parser.add_argument("-o", "--output", metavar="FILE", help=output)
     parser.add_argument("--force", action="store_true", help="replace FILE")
 
 

@@ -19,6 +19,7 @@ from ._attack import attack_verb
 from ._bound import bound_verb
 from ._cache import use_compilation_cache
 from ._compare import compare_verb
+from ._detect import detect_verb
 from ._discover import discover_verb
 from ._disentangle import dictionary_verb, disentangle_verb
 from ._explain import explain_verb
@@ -231,6 +232,7 @@ _VERBS: Mapping[str, Callable[[argparse.Namespace], Result]] = {
     "report": _report,
     "compare": compare_verb,
     "analyse": analyse_verb,
+    "detect": detect_verb,
     "discover": discover_verb,
     "explain": explain_verb,
     "roots": roots_verb,

@@ -6,13 +6,16 @@ from ._baselines import local_density as local_density
 from ._baselines import neighbours as neighbours
 from ._baselines import sub_pca as sub_pca
 from ._choose import PERTURBATIONS as PERTURBATIONS
+from ._choose import Agreement as Agreement
 from ._choose import Choice as Choice
+from ._choose import agreeing as agreeing
 from ._choose import choose as choose
 from ._conformal import Calibrated as Calibrated
 from ._conformal import block_maxima as block_maxima
 from ._detector import Detector as Detector
 from ._detector import Score as Score
 from ._detector import learned as learned
+from ._detector import take as take
 from ._measures import Flagged as Flagged
 from ._measures import Volume as Volume
 from ._measures import aupr as aupr

@@ -58,26 +58,32 @@ def distance_to_mean() -> Detector:
     return Detector("distance to the mean", "distance", learn)
 
 
-def sub_pca(components: int | float = 0.9) -> Detector:
+def sub_pca(components: int | float | None = None) -> Detector:
     r"""$\frac1d |x - \hat x|^2$, what the first principal axes of normal observations leave: on
     windows of a series Sub-PCA.
 
-    `components` is how many axes there are, or the share of the variance that they explain.
-    Raises `ValueError` for a number that is neither.
+    `components` is how many axes there are, or the share of the variance that they explain;
+    without it the number $k$ after which the variances fall most, $\arg\max_k \lambda_k /
+    \lambda_{k + 1}$ up to a tenth of all (Ahn and Horenstein 2013, Econometrica 81:1203,
+    equation 4). Raises `ValueError` for a number that is neither.
     """
-    if not (0 < components < 1 or (components >= 1 and float(components).is_integer())):
+    if components is None:
+        what = "axes up to the largest gap"
+    elif 0 < components < 1:
+        what = f"{100 * components:g} % of variance"
+    elif components >= 1 and float(components).is_integer():
+        what = f"{components} axes"
+    else:
         raise ValueError(
             f"{components} components are neither a number of axes nor a share of the variance; "
             "give 1 or more, or a share such as 0.9."
         )
-    what = f"{components} axes" if components >= 1 else f"{100 * components:g} % of variance"
 
     def learn(normal: np.ndarray, conditions: Conditions, seed: int) -> Score:
         flat = _Flat(normal)
         rows = flat(normal)
-        number = min(int(components), *rows.shape) if components >= 1 else components
         # the randomised solver draws; the full one does not
-        axes = Axes(number, svd_solver="full").fit(rows)
+        axes = Axes(_axes_of(rows, components), svd_solver="full").fit(rows)
 
         def squares(x: np.ndarray) -> np.ndarray:
             rows = flat(x)
@@ -167,6 +173,17 @@ def thinned(rows: np.ndarray, most: int) -> np.ndarray:
     if len(rows) <= most:
         return rows
     return rows[np.linspace(0, len(rows) - 1, most).round().astype(int)]
+
+
+def _axes_of(rows: np.ndarray, components: int | float | None) -> int | float:
+    """The number of axes, or the share of the variance, that scikit-learn is asked for."""
+    if components is None:
+        variances = np.linalg.svd(rows - rows.mean(0), compute_uv=False) ** 2
+        most = max(1, min(rows.shape) // 10)
+        # what is left beside rounding has no gaps that mean anything
+        variances = np.maximum(variances, 1e-12 * max(float(variances[0]), 1e-300))
+        return 1 + int(np.argmax(variances[:most] / variances[1 : most + 1]))
+    return min(int(components), *rows.shape) if components >= 1 else components
 
 
 def _of_squares(name: str, squares, flat: _Flat) -> Score:

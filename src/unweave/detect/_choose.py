@@ -7,11 +7,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Num
-from scipy.stats import rankdata
+from scipy.stats import rankdata, spearmanr
 from tqdm import tqdm
 
 from ._detector import Conditions, Detector, take
 from ._measures import auroc
+from ._together import out_of_fold, together
 
 #: Takes a generator, one observation, the deviation of normal ones and a few normal ones.
 Perturbation: TypeAlias = Callable[[np.random.Generator, Any, float, Any], Any]
@@ -155,6 +156,49 @@ def choose(
     ranks = np.mean([rankdata(-column) for column in areas.T], axis=0)
     names = tuple(detector.name for detector in detectors)
     return Choice(detectors[int(np.argmin(ranks))], names, tuple(perturbations), areas, ranks)
+
+
+@dataclass(frozen=True, eq=False)
+class Agreement:
+    """The detectors that agree most, `together`, as `best`.
+
+    `correlations` `(detector, detector)` are Spearman's, of their scores; `agreement`
+    `(detector,)` the mean of each one's with the others, and `kept` those that are in `best`.
+    """
+
+    best: Detector
+    names: tuple[str, ...]
+    correlations: Float[np.ndarray, "detector detector"]
+    agreement: Float[np.ndarray, " detector"]
+    kept: tuple[int, ...]
+
+
+def agreeing(
+    detectors: Sequence[Detector],
+    x: Num[np.ndarray, "n ..."],
+    conditions: Conditions = None,
+    *,
+    keep: int = 3,
+    seed: int = 0,
+) -> Agreement:
+    r"""The `keep` detectors whose ranking of `x` is most like that of all others, together: for
+    data of which nothing is known to be normal, where a detector that takes a frequent anomaly for
+    normal stands alone (model centrality, one of the surrogates of Goswami et al. 2023).
+
+    Each scores every observation without having seen it (`out_of_fold`); no label is looked at. What most detectors miss, they miss
+    in agreement. Raises `ValueError` for fewer than three detectors, or than are to be kept.
+    """
+    if len(detectors) < max(3, keep) or keep < 1:
+        raise ValueError(
+            f"{len(detectors)} detectors cannot agree on the {keep} to keep; give at least three, "
+            "and as many as are kept."
+        )
+    scores = [out_of_fold(d, x, conditions, seed=seed) for d in detectors]
+    correlations = np.asarray(spearmanr(np.stack(scores, axis=1))[0], np.float64)
+    agreement = (correlations.sum(0) - 1) / (len(detectors) - 1)
+    kept = tuple(int(i) for i in np.sort(np.argsort(-agreement, kind="stable")[:keep]))
+    best = together([detectors[i] for i in kept])
+    return Agreement(best, tuple(d.name for d in detectors), correlations, agreement, kept)
 
 
 def _stretch(rng: np.random.Generator, samples: int) -> tuple[int, int]:

@@ -4,6 +4,8 @@ Nothing here touches pyplot, so no window opens and no figure is kept alive behi
 the same arrays give the same bytes.
 """
 
+from ._anomalies import scored_series as scored_series
+from ._anomalies import strangest as strangest
 from ._attack import attacked as attacked
 from ._attack import withstood as withstood
 from ._attribution import attribution as attribution

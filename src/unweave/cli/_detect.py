@@ -1,0 +1,226 @@
+"""`unweave detect`: how strange observations are, by models and baselines in one call."""
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from os.path import isdir
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import detect
+from .._model import AbstractDecoder, AbstractDensity, AbstractEncoder
+from ..data import Dataset
+from ..detect import Calibrated, Detector, Score
+from ..run import Run, load_run
+from ..targets import surprise
+from ._detect_data import Watched, read_watched
+from ._detect_figure import draw_strange
+from ._output import Result, check_free, write_table
+
+#: The detectors that need no run, by the word of the command line.
+DETECTORS: Mapping[str, Callable[[], Detector]] = {
+    "mean": detect.distance_to_mean,
+    "sub-pca": detect.sub_pca,
+    "neighbours": detect.neighbours,
+    "shape-neighbours": lambda: detect.neighbours(normalised=True),
+    "local-density": detect.local_density,
+    "isolation-forest": detect.isolation_forest,
+    "together": lambda: detect.together(
+        [detect.sub_pca(), detect.neighbours(), detect.local_density()], name="together"
+    ),
+}
+#: What is asked of a run, by the word after its folder.
+OF_RUNS = ("reconstruction", "by-sample", "surprise", "latents", "prior", "joint", "critic",
+           "confidence", "entropy", "energy")  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What one judge says of all observations."""
+
+    score: Score
+    scores: np.ndarray
+    held: np.ndarray | None
+    run: Run | None
+
+
+def detect_verb(options: argparse.Namespace) -> Result:
+    """Scores, p-values and places of what does not fit."""
+    rate = options.false_alarms
+    runs = {word: load_run(_parts(word)[0]) for word in options.judges if isdir(_parts(word)[0])}
+    watched = read_watched(options, next(iter(runs.values()), None))
+    path = _path(options)
+    found = {word: _judge(word, runs.get(word), watched, options) for word in options.judges}
+    columns, accounts, lines = _identity(watched.data), {}, []
+    for word, one in found.items():
+        account, more, line = _account(word, one, watched, rate)
+        accounts[word] = account
+        columns |= more
+        lines.append(line)
+    import pandas as pd  # a quarter of a second that most verbs need not wait for
+
+    write_table(path, pd.DataFrame(columns))
+    first = next(iter(found.values()))
+    figure = draw_strange(first.score, first.scores, watched, _calibrated(first, watched), rate,
+                          path.with_suffix(".svg"))  # fmt: skip
+    result: dict[str, Any] = {
+        "n": len(watched.data), "n_normal": len(watched.normal), "rate": rate,
+        "known": watched.known, "detectors": accounts, "output": str(path), "figure": figure,
+        "notes": list(watched.notes),
+    }  # fmt: skip
+    lines += [*watched.notes, f"scores: {path}"]
+    return result, "\n".join([*lines, *([f"figure: {figure}"] if figure else [])])
+
+
+def _judge(word: str, run: Run | None, watched: Watched, options: argparse.Namespace) -> _Found:
+    data, normal, held = watched.data, watched.normal, watched.held
+    if run is not None:
+        if data.schema.shape != run.schema.shape:
+            raise ValueError(
+                f"the observations have shape {data.schema.shape}, and the model of {word} takes "
+                f"{run.schema.shape}; read them as the run did (see its run.toml)."
+            )
+        score = score_of_run(run, _parts(word)[1], normal)
+        beside = None if held is None else score(held.observations, held.conditions)
+        return _Found(score, score(data.observations, data.conditions), beside, run)
+    detector = _detector(word, data)
+    seed = options.seed
+    score = detector.fit(normal.observations, normal.conditions, seed=seed)
+    if not watched.known:
+        own = detect.out_of_fold(detector, data.observations, data.conditions, seed=seed)
+        return _Found(score, own, own, None)
+    beside = None if held is None else score(held.observations, held.conditions)
+    return _Found(score, score(data.observations, data.conditions), beside, None)
+
+
+def score_of_run(run: Run, word: str, normal: Dataset) -> Score:
+    """What the word asks of a run's model; without a word the first of reconstruction, surprise
+    and entropy that the model has."""
+    model, x, beside = run.model, normal.observations, normal.conditions
+    both = isinstance(model, AbstractEncoder) and isinstance(model, AbstractDecoder)
+    if not word:
+        word = "reconstruction" if both else (
+            "surprise" if isinstance(model, AbstractDensity) else "entropy")  # fmt: skip
+    asked: dict[str, Callable[[], Score]] = {
+        "reconstruction": lambda: detect.reconstruction(model, x, beside),
+        "by-sample": lambda: detect.reconstruction(model, x, beside, by_entry=True),
+        "surprise": lambda: detect.attributed(surprise(model), np.nanmean(x, axis=0)),
+        "latents": lambda: detect.latent_surprise(model, x, beside),
+        "prior": lambda: detect.latent_surprise(model),
+        "joint": lambda: detect.joint_surprise(model, x, beside),
+        "critic": lambda: detect.critic(model),
+        "confidence": lambda: detect.confidence(model),
+        "entropy": lambda: detect.entropy(model),
+        "energy": lambda: detect.energy(model),
+    }
+    if word not in asked:
+        raise ValueError(f"'{word}' is nothing to ask of a run; there are {', '.join(OF_RUNS)}.")
+    return asked[word]()
+
+
+def _detector(word: str, data: Dataset) -> Detector:
+    name, _, number = word.partition(":")
+    if name == "matrix-profile" and number.isdecimal():
+        return detect.matrix_profile(int(number))
+    if word not in DETECTORS:
+        raise ValueError(
+            f"{word} is neither the folder of a run nor a detector; there are "
+            f"{', '.join(DETECTORS)} and matrix-profile:SAMPLES."
+        )
+    return DETECTORS[word]()
+
+
+def _account(
+    word: str, one: _Found, watched: Watched, rate: float
+) -> tuple[dict[str, Any], dict[str, Any], str]:
+    """What is said of one judge: for the object, for the table, and in a sentence."""
+    account: dict[str, Any] = {"score": one.score.name, "unit": one.score.unit}
+    columns: dict[str, Any] = {f"{word} score": one.scores}
+    calibrated = _calibrated(one, watched)
+    sentence = f"{word} ({one.score.name}): "
+    n = len(one.scores)
+    if calibrated is not None:
+        flags = calibrated.flags(one.scores, rate)
+        columns |= {f"{word} p": calibrated.p_values(one.scores), f"{word} flagged": flags}
+        low, high = calibrated.achieved(rate)
+        account |= {
+            "flagged": int(flags.sum()), "threshold": calibrated.threshold(rate),
+            "calibrated_on": len(calibrated.scores), "achieved": [low, high],
+        }  # fmt: skip
+        sentence += (
+            f"{int(flags.sum())} of {n} flagged at {100 * rate:.3g} % false alarms "
+            f"({len(calibrated.scores)} {'held-out normal' if watched.known else 'other'} "
+            f"observations put the rate between {100 * low:.2g} and {100 * high:.2g} %)"
+        )
+    else:
+        sentence += f"{n} scores without p-values, since no normal observation was held out"
+    columns |= _places(word, one, watched)
+    if watched.truth is not None and 0 < watched.truth.sum() < n:
+        area, precision = detect.auroc(one.scores, watched.truth), detect.aupr(
+            one.scores, watched.truth)  # fmt: skip
+        account |= {"auroc": area, "aupr": precision}
+        sentence += f"; AUROC {area:.3f}, AUPR {precision:.3f}"
+    if watched.samples is not None:
+        volume = watched.volume(one.scores)
+        account |= {"vus_roc": volume.roc, "vus_pr": volume.pr, "sample_auroc": volume.auroc}
+        sentence += f"; VUS-PR {volume.pr:.3f}, VUS-ROC {volume.roc:.3f}"
+    return account, columns, sentence + "."
+
+
+def _places(word: str, one: _Found, watched: Watched) -> dict[str, Any]:
+    """Where each observation is strangest, and which latent moved most."""
+    data, columns = watched.data, {}
+    if one.score.within is not None and data.schema.is_series:
+        parts = one.score.by_sample(data.observations, data.conditions)
+        times = np.asarray(data.schema.times)
+        level = watched.usual_part(one.score)
+        spans = np.array([detect.largest_span(row, level)[:2] for row in parts])
+        columns |= {
+            f"{word} from": times[spans[:, 0]],
+            f"{word} to": times[np.minimum(spans[:, 1], len(times)) - 1],
+        }
+    if one.run is not None and isinstance(one.run.model, AbstractEncoder):
+        model = one.run.model
+        moved = detect.moved_latents(
+            model, data.observations, watched.normal.observations, data.conditions,
+            normal_conditions=watched.normal.conditions,
+        )  # fmt: skip
+        most = np.argmax(np.abs(moved), axis=1)
+        names = detect.latent_names(model) or tuple(f"z{i + 1}" for i in range(moved.shape[1]))
+        columns |= {
+            f"{word} latent": [names[i] for i in most],
+            f"{word} moved": moved[np.arange(len(most)), most],
+        }
+    return columns
+
+
+def _calibrated(one: _Found, watched: Watched) -> Calibrated | None:
+    if one.held is None:
+        return None
+    return Calibrated(one.held[watched.apart])
+
+
+def _identity(data: Dataset) -> dict[str, Any]:
+    return {"record": data.records, "start": data.spans[:, 0], "end": data.spans[:, 1]}
+
+
+def _parts(word: str) -> tuple[str, str]:
+    """The folder of a run and what is asked of it."""
+    folder, colon, asked = word.rpartition(":")
+    return (folder, asked) if colon and isdir(folder) else (word, "")
+
+
+def _path(options: argparse.Namespace) -> Path:
+    if options.output is None:
+        stem = Path(options.data[0]).name.split(".")[0] or "data"
+        return Path(f"{stem}-anomalies.csv")
+    path = Path(options.output)
+    check_free(path, force=options.force)
+    return path
+
+
+def describe_judges(words: Sequence[str] = OF_RUNS) -> str:
+    """For the help text."""
+    return f"{', '.join(DETECTORS)}, matrix-profile:SAMPLES; RUN or RUN:{'|'.join(words)}"
