@@ -37,7 +37,7 @@ def disentangle_verb(options: argparse.Namespace) -> Result:
         if factors is not None:
             scores = [mig(z, factors, **quick), sap(z, factors, **quick)]
             if factors.shape[1] > 1:
-                made = infomec(z, factors, **quick)
+                made = infomec(z, factors, active=_all_if_of_units(fitted, z), **quick)
                 # a forest for every factor: fewer permutations, as said beside the score
                 fewer = {**quick, "permutations": min(options.permutations, 3)}
                 parted = dci(z, factors, **fewer)
@@ -161,6 +161,14 @@ def _codes(fitted: Run, data: Dataset) -> np.ndarray:
         )
     found = show.codes(fitted.model, data.observations, conditions=data.conditions)
     return found.reshape(len(found), -1).astype(np.float64)
+
+
+def _all_if_of_units(fitted: Run, codes: np.ndarray) -> list[bool] | None:
+    """Every latent that moves, where latents have units of their own and no common range."""
+    model = fitted.model
+    if isinstance(model, AbstractDecoder) and not model.latents.are_standard:
+        return (np.ptp(codes, axis=0) > 0).tolist()
+    return None
 
 
 def _latent_names(fitted: Run, codes: np.ndarray) -> list[str]:
