@@ -53,7 +53,7 @@ def heart() -> str:
 
 
 def beats(folder: pathlib.Path) -> tuple[Source, Dataset]:
-    source = Source((str(folder),), kind="beats", columns=("ii",), samples=SAMPLES, split="within")
+    source = Source((str(folder),), kind="beats", columns=("ii",), samples=SAMPLES, split="time")
     return source, read_source(source)
 
 
