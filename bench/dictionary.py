@@ -23,6 +23,7 @@ from unweave._many import many, real
 from unweave.data import Dataset
 from unweave.equations import equation, parse, zoo_text
 from unweave.evaluate import Dictionary, alternate, dictionary, explained_variance
+from unweave.evaluate._dictionary import held_out
 from unweave.recipes import beta_vae
 from unweave.run import fit
 from unweave.sources import Source, read_source, split_source
@@ -171,9 +172,8 @@ def main() -> None:
         more = {"names": names, "halves": (found["odd"], found["even"]), "seed": seed}
         made.append(dictionary(found["all"], codes, **more))
         if seed == 0:
-            across = dictionary(
-                found["all"], codes, **more, groups=data.records, permutations=0
-            ).together
+            recording = np.unique(data.records, return_inverse=True)[1].ravel()
+            across = held_out(codes.astype(np.float64), found["all"], recording)
         print(seed, *made[-1].sentences, sep="\n", flush=True)
         written(names, made, across, {
             "equation": explained_variance(data.observations, found["rebuilt"]),
