@@ -134,7 +134,7 @@ def dictionary(
     rng = np.random.default_rng(seed)
     null = [
         held_out(k[rng.permutation(len(k))][:, [i]], p, fold)
-        for _ in range(permutations) for i in range(k.shape[1])
+        for _ in range(permutations) for i in range(min(k.shape[1], _OF_NULL))
     ]  # fmt: skip
     nothing = np.full(k.shape[1], np.nan)
     return Dictionary(
