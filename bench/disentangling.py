@@ -92,7 +92,9 @@ def beats(kind: str, seed: int) -> dict:
     asked = PERMUTATIONS if kind == EQUATION else 0
     few = slice(None, PARTED)
     three = dci(z[few], v[few], probe=PROBE, permutations=min(asked, 1))
-    made = infomec(z, v, permutations=asked)
+    # an equation's latents have units of their own, so their ranges say nothing
+    active = (True,) * z.shape[1] if kind == EQUATION else None
+    made = infomec(z, v, active=active, permutations=asked)
     scores = [
         mig(z, v, permutations=asked), sap(z, v, permutations=asked),
         modularity(z, v, permutations=asked),

@@ -213,6 +213,11 @@ class TestScores:
         assert more.active.tolist() == [True] * 3 + [False] * 2
         assert more.modularity.value == pytest.approx(plain.modularity.value)
         assert more.compactness.value == pytest.approx(plain.compactness.value)
+        # in other units the ranges say nothing, and one can say so
+        scaled = v * np.array([1, 1e-3, 1e3])
+        assert infomec(scaled, v, **QUICK).active.tolist() == [False, False, True]
+        told = infomec(scaled, v, active=[True] * 3, **QUICK)
+        assert told.modularity.value == pytest.approx(plain.modularity.value)
 
     @pytest.mark.parametrize(
         ("codes", "factors", "word"),

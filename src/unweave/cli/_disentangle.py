@@ -1,6 +1,7 @@
 """`unweave disentangle` and `unweave dictionary`: which latent stands for what."""
 
 import argparse
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from ..sources import Source, read_source
 from ._output import Result, check_free
 
 # observations that scores are made of, at even steps, where there are more
-_MOST = 3000
+_MOST = 2000
 
 
 def disentangle_verb(options: argparse.Namespace) -> Result:
@@ -35,11 +36,13 @@ def disentangle_verb(options: argparse.Namespace) -> Result:
     for place, (fitted, z) in enumerate(zip(runs, codes, strict=True)):
         entry: dict[str, Any] = {"run": str(fitted.folder), "latents": _latent_names(fitted, z)}
         if factors is not None:
+            if not options.json:
+                print(f"scoring {fitted.folder} …", file=sys.stderr)
             scores = [mig(z, factors, **quick), sap(z, factors, **quick)]
             if factors.shape[1] > 1:
-                made = infomec(z, factors, **quick)
+                made = infomec(z, factors, active=_all_if_of_units(fitted, z), **quick)
                 # a forest for every factor: fewer permutations, as said beside the score
-                fewer = {**quick, "permutations": min(options.permutations, 3)}
+                fewer = {**quick, "permutations": min(options.permutations, 2)}
                 parted = dci(z, factors, **fewer)
                 scores += [modularity(z, factors, **quick), parted.disentanglement]
                 scores += [parted.completeness, parted.informativeness]
@@ -161,6 +164,14 @@ def _codes(fitted: Run, data: Dataset) -> np.ndarray:
         )
     found = show.codes(fitted.model, data.observations, conditions=data.conditions)
     return found.reshape(len(found), -1).astype(np.float64)
+
+
+def _all_if_of_units(fitted: Run, codes: np.ndarray) -> list[bool] | None:
+    """Every latent that moves, where latents have units of their own and no common range."""
+    model = fitted.model
+    if isinstance(model, AbstractDecoder) and not model.latents.are_standard:
+        return (np.ptp(codes, axis=0) > 0).tolist()
+    return None
 
 
 def _latent_names(fitted: Run, codes: np.ndarray) -> list[str]:

@@ -14,12 +14,14 @@ from scipy.linalg import eigh
 from scipy.spatial.distance import cdist
 
 # widths of the kernel as inverse squares of standard scores, and penalties, that are tried
-_GAMMAS = (0.02, 0.1, 0.5, 2.0)
+_GAMMAS = (0.03, 0.3, 2.0)
 _PENALTIES = 10.0 ** np.arange(-5.0, 2.0)
 #: What predicts: its name beside every number.
 ESTIMATOR = "Gaussian kernel ridge, width and penalty by leave-one-out"
 # of more observations as many at even steps are used: a fit takes the cube of their number
 _MOST = 1200
+# so many latents, permuted, say what unrelated ones reach
+_OF_NULL = 3
 # a parameter that halves of the same observation agree on less than so is not known from them
 _LEAST_RELIABLE = 0.3
 
@@ -132,7 +134,7 @@ def dictionary(
     rng = np.random.default_rng(seed)
     null = [
         held_out(k[rng.permutation(len(k))][:, [i]], p, fold)
-        for _ in range(permutations) for i in range(k.shape[1])
+        for _ in range(permutations) for i in range(min(k.shape[1], _OF_NULL))
     ]  # fmt: skip
     nothing = np.full(k.shape[1], np.nan)
     return Dictionary(

@@ -100,6 +100,7 @@ def infomec(
     *,
     information: AbstractInformation | None = None,
     discrete: Sequence[bool] | None = None,
+    active: Sequence[bool] | None = None,
     permutations: int = 20,
     seed: int = 0,
 ) -> InfoMEC:
@@ -112,7 +113,8 @@ def infomec(
     indicators) takes away, of a continuous factor the share of variance that a linear regression
     explains; both of held-out rows, a third. (The authors judge by the rows that were fitted, and
     know no continuous factors.) A latent is active whose range is over a twentieth of the widest,
-    or that is discrete and moves at all.
+    or that is discrete and moves at all;
+    latents in units of their own cannot be compared so, and `active` says which are.
 
     Arguments and errors as `mig`; there must be two factors. Without `information` it is
     `Neighbours(k=10)`, the authors' choice.
@@ -120,10 +122,16 @@ def infomec(
     codes, factors = checked(codes, factors)
     _check_several(factors)
     kinds, by = kinds_of(factors, discrete), information or Neighbours(k=10)
-    most, active = by.most(factors, kinds), active_latents(codes)
+    most = by.most(factors, kinds)
+    moving = active_latents(codes) if active is None else np.asarray(active, bool)
+    if moving.shape != (codes.shape[1],) or not moving.any():
+        raise ValueError(
+            f"active says {moving.tolist()} of {codes.shape[1]} latents; give one for each, and "
+            "one at least that is."
+        )
 
     def measure(z: np.ndarray, v: np.ndarray) -> dict[str, tuple[float, np.ndarray]]:
-        share = by.matrix(z[:, active], v, kinds) / most
+        share = by.matrix(z[:, moving], v, kinds) / most
         found = {"InfoM": _largest_share(share), "InfoC": _largest_share(share.T)}
         explicit = np.array(
             [_explicit(z, column, kind) for column, kind in zip(v.T, kinds, strict=True)]
@@ -132,7 +140,7 @@ def infomec(
 
     made = scored(measure, codes, factors, estimator=by.name, permutations=permutations, seed=seed)
     table = by.matrix(codes, factors, kinds) / most
-    return InfoMEC(made["InfoM"], made["InfoC"], made["InfoE"], table, active)
+    return InfoMEC(made["InfoM"], made["InfoC"], made["InfoE"], table, moving)
 
 
 def active_latents(codes: np.ndarray) -> np.ndarray:
