@@ -29,7 +29,7 @@ _NOISE = Noise(steps=20)
 class Transfer:
     """An attack on other models that is then shown to the one in question, which is asked once.
 
-    `surrogates` were trained on the same data, or on the model's own answers (`distilled`); of
+    `surrogates` were trained on the same data, or on what the model answers; of
     several, the mean of their answers is attacked (Liu et al. 2017). They are classifiers or goals.
     """
 
