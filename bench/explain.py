@@ -160,9 +160,7 @@ def of_equation(name: str, seed: int) -> dict:
         z = np.asarray(jax.vmap(model.latents.from_normal)(jnp.asarray(e)))
         centre = np.asarray(model.latents.from_normal(jnp.zeros(model.latents.size)))
         target = targets.output(model, (steps // 2, 0))
-        exact = np.stack(
-            [explain.sensitivity(model, row).slopes[:, steps // 2, 0] for row in z]
-        )
+        exact = np.stack([explain.sensitivity(model, row).slopes[:, steps // 2, 0] for row in z])
         value = jax.jit(jax.vmap(lambda z: model.decode(z)[steps // 2, 0]))
         step = 1e-5 * np.maximum(np.abs(z), 1e-3)
         differences = np.stack([
@@ -181,8 +179,8 @@ def of_equation(name: str, seed: int) -> dict:
                 explain.integrated_gradients(target, z, baseline=near).values / (z - near)
             ),
             "occlusion": np.stack([
-                explain.occlusion(target, row[None], fill=explain.Value(jnp.asarray(base))).values[0]
-                / (row - base) for row, base in zip(z, near, strict=True)
+                explain.occlusion(target, row[None], fill=explain.Value(jnp.asarray(at))).values[0]
+                / (row - at) for row, at in zip(z, near, strict=True)
             ]),
         }  # fmt: skip
         far = explain.integrated_gradients(target, z, baseline=centre)
@@ -209,7 +207,7 @@ def captum_lines(parts: dict) -> list[str]:
     lines = [
         "", "## Beside Captum", "",
         f"Dense ReLU networks with the same weights; PyTorch {versions['torch']}, Captum "
-        f"{versions['captum']}, two threads each, ours before and after Captum in turns. Integrated "
+        f"{versions['captum']}, two threads each, ours before and after Captum. Integrated "
         f"gradients by {NODES} Gauss-Legendre nodes, occlusion by windows of {WINDOW}. The gap is "
         "the largest difference over the largest value, the worst of the seeds. Seconds a call: "
         "warm the median (least–most) over all seeds and repeats, cold the first call, compiling "

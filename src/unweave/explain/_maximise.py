@@ -139,7 +139,7 @@ def _climb(
         point, state = carry
         (_, value), slope = up(point)
         change, state = adam.update(-slope, state)
-        return (optax.apply_updates(point, change), state), value
+        return (jnp.asarray(optax.apply_updates(point, change)), state), value
 
     (point, _), course = jax.lax.scan(step, (point, adam.init(point)), None, length=steps)
     return point, course
