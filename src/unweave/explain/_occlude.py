@@ -53,7 +53,8 @@ def occlusion(
     drawn = isinstance(fill, Noise)
     return Attribution(
         "occlusion", target.name, target.unit, values.astype(x.dtype), x, output,
-        contributions=True, evaluations=float(draws * len(masks)), at_baseline=found[:, -1], drawn=drawn,
+        contributions=True, evaluations=float(draws * len(masks)), at_baseline=found[:, -1],
+        drawn=drawn,
     )  # fmt: skip
 
 
