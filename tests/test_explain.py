@@ -76,7 +76,8 @@ def test_integrated_gradients_are_complete_across_kinks(kinked):
     assert found.completeness.max() <= 0.01
     assert few.completeness.max() > found.completeness.max()
     fine = explain.integrated_gradients(kinked, x, nodes=2000, tolerance=np.inf)
-    assert found.values == pytest.approx(fine.values, abs=float(0.02 * np.abs(fine.values).max()))
+    close = explain.integrated_gradients(kinked, x, nodes=8, tolerance=1e-3)
+    assert close.values == pytest.approx(fine.values, abs=float(0.02 * np.abs(fine.values).max()))
 
 
 def test_what_was_not_observed_has_nothing_to_do_with_it(quadratic, numbers):
