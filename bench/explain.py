@@ -38,7 +38,7 @@ NETS = {
     "784-1024-1024-10": (784, (1024, 1024), 10),
 }  # fmt: skip
 BATCHES, NODES, WINDOW, REPEATS = (1, 64), 50, 4, 9
-EQUATIONS = ("lotka-volterra", "logistic", "sir", "fitzhugh-nagumo", "van-der-pol")
+EQUATIONS = ("logistic", "lotka-volterra", "sir", "fitzhugh-nagumo", "van-der-pol")
 EVERY = ("saliency", "gradient times input", "integrated gradients", "occlusion")
 
 
