@@ -76,7 +76,8 @@ def test_integrated_gradients_are_complete_across_kinks(kinked):
     assert found.completeness.max() <= 0.01
     assert few.completeness.max() > found.completeness.max()
     fine = explain.integrated_gradients(kinked, x, nodes=2000, tolerance=np.inf)
-    assert found.values == pytest.approx(fine.values, abs=0.02 * np.abs(fine.values).max())
+    close = explain.integrated_gradients(kinked, x, nodes=8, tolerance=1e-3)
+    assert close.values == pytest.approx(fine.values, abs=float(0.02 * np.abs(fine.values).max()))
 
 
 def test_what_was_not_observed_has_nothing_to_do_with_it(quadratic, numbers):
@@ -268,14 +269,16 @@ def test_grad_cam_is_its_formula(small_classifier):
     found = explain.grad_cam(target, x)
     (layer,) = explain.maps_of(model)
     features = layer.reach(jnp.asarray(x[0]), None)
-    assert layer.leave(features) == pytest.approx(model.encode(jnp.asarray(x[0])), rel=1e-4)
+    assert layer.leave(features) == pytest.approx(
+        np.asarray(model.encode(jnp.asarray(x[0]))), rel=1e-4
+    )
 
     def value(features):
         code = layer.leave(features)
         return code[1] - code[0]
 
     weights = jax.grad(value)(features).mean(0)
-    expected = np.maximum(features @ weights, 0)
+    expected = np.maximum(np.asarray(features @ weights), 0)
     assert found.values[0, :, 0] == pytest.approx(expected, rel=1e-3, abs=1e-6)
 
 
@@ -288,7 +291,7 @@ def test_layers_of_a_residual_network_lead_to_its_code():
     assert [layer.name for layer in layers] == ["lift", "block 1", "last block"]
     for layer in layers:
         code = layer.leave(layer.reach(x, None))
-        assert code == pytest.approx(model.encode(x), rel=1e-3, abs=1e-4)
+        assert code == pytest.approx(np.asarray(model.encode(x)), rel=1e-3, abs=1e-4)
     assert explain.maps_of(model)[-1].name == "last block"
     ranks = explain.cascade(
         explain.saliency, targets.class_logit(model, 1), data.test.observations[:3],

@@ -2,7 +2,7 @@
 answer is to be trusted."""
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from .. import explain, show, targets
+from .. import show, targets
 from .._model import (
     AbstractClassifier,
     AbstractDecoder,
@@ -18,21 +18,9 @@ from .._model import (
     AbstractEncoder,
     capabilities,
 )
-from ..equations import Equation, find_equation, formula_of, terms_along
-from ..explain import Method
 from ..run import Run, load_run
 from ._output import Result, check_free
 
-#: The ways to explain, by the word of the command line.
-METHODS: Mapping[str, Method] = {
-    "integrated-gradients": explain.integrated_gradients,
-    "gradient-times-input": explain.gradient_times_input,
-    "saliency": explain.saliency,
-    "smooth-grad": explain.smooth_grad,
-    "occlusion": explain.occlusion,
-    "lime": explain.lime,
-    "grad-cam": explain.grad_cam,
-}
 #: Those whose contributions are from a baseline, and those that fill in what they hide.
 _FROM_BASELINE = ("integrated-gradients", "gradient-times-input")
 _FILLING = ("occlusion", "lime")
@@ -84,7 +72,8 @@ def _attribution(
     fitted: Run, target: Any, options: argparse.Namespace, path: Path, x: np.ndarray,
     conditions: Any,
 ) -> Result:  # fmt: skip
-    from .. import plots  # Matplotlib is only loaded where something is drawn
+    from .. import explain, plots  # Matplotlib is only loaded where something is drawn
+    from ..equations import find_equation
 
     baseline = explain.mean_of(fitted.examples)
     base = np.asarray(baseline.value)
@@ -92,7 +81,7 @@ def _attribution(
     slow = find_equation(fitted.model) is not fitted.model
     orders = options.orders or (_FEW_ORDERS if slow else _ORDERS)
     name = options.method
-    method: Callable = METHODS[name]
+    method = _method(name)
     if name in _FROM_BASELINE:
         method = partial(method, baseline=base)
     if name in _FILLING:
@@ -153,7 +142,7 @@ def _sensitivity(
     fitted: Run, word: str, target: Any, options: argparse.Namespace, path: Path, x: np.ndarray,
     conditions: Any,
 ) -> Result:  # fmt: skip
-    from .. import plots  # Matplotlib is only loaded where something is drawn
+    from .. import explain, plots  # Matplotlib is only loaded where something is drawn
 
     model = fitted.model
     row = jax.tree.map(lambda part: part[0], conditions)
@@ -186,19 +175,38 @@ def _sensitivity(
         "slopes": slopes, "scaled": at, "terms": None,
         "output": str(path) if schema.is_series else None,
     }  # fmt: skip
-    equation = find_equation(model)
-    if isinstance(equation, Equation):
-        formula = formula_of(equation.system)
-        if formula is not None and not formula.events:
-            terms = terms_along(equation, found.z, row)
-            result["terms"] = [
-                {"state": state, "term": term, "share": share}
-                for state, term, share in zip(
-                    terms.states, terms.terms, terms.shares().tolist(), strict=True
-                )
-            ]
-            lines += [f"{t['state']}: {t['term']} does {100 * t['share']:.0f} % of what happens"
-                      for t in result["terms"]]  # fmt: skip
+    result["terms"] = _terms(model, found.z, row)
+    lines += [f"{term['state']}: {term['term']} does {100 * term['share']:.0f} % of what happens"
+              for term in result["terms"] or ()]  # fmt: skip
     if schema.is_series:
         lines.append(f"figure: {path}")
     return result, "\n".join(lines)
+
+
+def _terms(model: Any, z: np.ndarray, condition: Any) -> list[dict[str, Any]] | None:
+    """What share of all that happens to its state each term of an equation's text does."""
+    from ..equations import Equation, find_equation, formula_of, terms_along
+
+    equation = find_equation(model)
+    formula = formula_of(equation.system) if isinstance(equation, Equation) else None
+    if formula is None or formula.events:
+        return None
+    assert isinstance(equation, Equation)
+    terms = terms_along(equation, z, condition)
+    named = zip(terms.states, terms.terms, terms.shares().tolist(), strict=True)
+    return [{"state": state, "term": term, "share": share} for state, term, share in named]
+
+
+def _method(name: str) -> Callable:
+    """The way to explain that a word of the command line stands for."""
+    from .. import explain
+
+    return {
+        "integrated-gradients": explain.integrated_gradients,
+        "gradient-times-input": explain.gradient_times_input,
+        "saliency": explain.saliency,
+        "smooth-grad": explain.smooth_grad,
+        "occlusion": explain.occlusion,
+        "lime": explain.lime,
+        "grad-cam": explain.grad_cam,
+    }[name]

@@ -38,7 +38,7 @@ def grad_cam(
     values = over_rows(_Map(target, place), x, conditions)
     return Attribution(
         f"Grad-CAM of {place.name}", target.name, target.unit, values, x,
-        values_of(target, x, conditions), contributions=False, evaluations=1,
+        values_of(target, x, conditions), contributions=False, evaluations=1.0,
     )  # fmt: skip
 
 

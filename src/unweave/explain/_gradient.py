@@ -43,7 +43,7 @@ def saliency(
     x = inputs(target, x)
     return Attribution(
         "saliency", target.name, target.unit, over_rows(Slope(target), x, conditions), x,
-        values_of(target, x, conditions), contributions=False, evaluations=1,
+        values_of(target, x, conditions), contributions=False, evaluations=1.0,
     )  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def gradient_times_input(
     slopes = over_rows(Slope(target), x, conditions)
     return Attribution(
         "gradient times input", target.name, target.unit, slopes * filled(x - base), x,
-        values_of(target, x, conditions), contributions=True, evaluations=1,
+        values_of(target, x, conditions), contributions=True, evaluations=1.0,
         baseline=base, at_baseline=values_of(target, hidden(base, x), conditions),
     )  # fmt: skip
 
@@ -127,7 +127,7 @@ def smooth_grad(
     values = many(smooth, x, conditions, key_rows(key, len(x)), chunk=rows_of(x, draws))
     return Attribution(
         "SmoothGrad", target.name, target.unit, values, x, values_of(target, x, conditions),
-        contributions=False, evaluations=draws, drawn=True,
+        contributions=False, evaluations=float(draws), drawn=True,
     )  # fmt: skip
 
 

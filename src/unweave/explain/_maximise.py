@@ -10,6 +10,7 @@ import numpy as np
 import optax
 from jaxtyping import Array
 
+from .._libraries import default_promotion
 from .._many import precision
 from .._model import AbstractDecoder, Condition, Latent, Scalar, require
 from ..targets import Target
@@ -138,8 +139,9 @@ def _climb(
     def step(carry: tuple[Array, Any], _: None) -> tuple[tuple[Array, Any], Array]:
         point, state = carry
         (_, value), slope = up(point)
-        change, state = adam.update(-slope, state)
-        return (point + jnp.asarray(change), state), value
+        with default_promotion():
+            change, state = adam.update(-slope, state)
+        return (jnp.asarray(optax.apply_updates(point, change)), state), value
 
     (point, _), course = jax.lax.scan(step, (point, adam.init(point)), None, length=steps)
     return point, course

@@ -53,7 +53,8 @@ def occlusion(
     drawn = isinstance(fill, Noise)
     return Attribution(
         "occlusion", target.name, target.unit, values.astype(x.dtype), x, output,
-        contributions=True, evaluations=draws * len(masks), at_baseline=found[:, -1], drawn=drawn,
+        contributions=True, evaluations=float(draws * len(masks)), at_baseline=found[:, -1],
+        drawn=drawn,
     )  # fmt: skip
 
 
@@ -126,7 +127,7 @@ def lime_fit(
     values = np.where(np.isnan(x), 0, each[:, numbers.ravel()].reshape(x.shape)).astype(x.dtype)
     attribution = Attribution(
         "LIME", target.name, target.unit, values, x, found[:, 0], contributions=True,
-        evaluations=draws, at_baseline=found[:, 1], drawn=True,
+        evaluations=float(draws), at_baseline=found[:, 1], drawn=True,
     )  # fmt: skip
     return attribution, Surrogate(r2, intercept)
 

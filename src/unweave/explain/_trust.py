@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array
 from scipy.stats import rankdata
 
+from .._many import precision
 from .._model import AbstractLayered, Key
 from ..targets import Target
 from ._attribution import Attribution, Method, inputs
@@ -162,9 +163,9 @@ def redrawn(target: Target, key: Key) -> Target:
     they are distributed as they were and nothing that was learned is left."""
     leaves, tree = jax.tree.flatten(target)
     keys = jax.random.split(key, len(leaves))
-    return jax.tree.unflatten(
-        tree, [_shuffled(leaf, one) for leaf, one in zip(leaves, keys, strict=True)]
-    )
+    with precision(target):
+        changed = [_shuffled(leaf, one) for leaf, one in zip(leaves, keys, strict=True)]
+    return jax.tree.unflatten(tree, changed)
 
 
 def cascade(
