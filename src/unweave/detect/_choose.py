@@ -187,6 +187,9 @@ def agreeing(
 
     Each scores every observation without having seen it (`out_of_fold`); no label is looked at. What
     most detectors miss, they miss in agreement. Raises `ValueError` for fewer than three detectors, or than are to be kept.
+    Each scores every observation without having seen it (`out_of_fold`); no label is looked at.
+    What most detectors miss, they miss in agreement. Raises `ValueError` for fewer than three
+    detectors, or than are to be kept.
     """
     if len(detectors) < max(3, keep) or keep < 1:
         raise ValueError(
