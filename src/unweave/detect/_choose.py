@@ -185,8 +185,6 @@ def agreeing(
     data of which nothing is known to be normal, where a detector that takes a frequent anomaly for
     normal stands alone (model centrality, one of the surrogates of Goswami et al. 2023).
 
-    Each scores every observation without having seen it (`out_of_fold`); no label is looked at. What
-    most detectors miss, they miss in agreement. Raises `ValueError` for fewer than three detectors, or than are to be kept.
     Each scores every observation without having seen it (`out_of_fold`); no label is looked at.
     What most detectors miss, they miss in agreement. Raises `ValueError` for fewer than three
     detectors, or than are to be kept.
