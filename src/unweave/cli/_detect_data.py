@@ -153,7 +153,7 @@ def _truth(
 ) -> np.ndarray | None:
     """Which observations are labelled anomalous."""
     if samples is not None:
-        return samples.any(axis=1)
+        return np.asarray(samples.any(axis=1))
     if options.normal_class is None:
         return None
     if data.labels is None:
