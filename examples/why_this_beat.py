@@ -1,10 +1,10 @@
-"""Which part of a heartbeat makes it surprising? One beat is bent on purpose, and found again.
+"""Which part of a heartbeat makes it surprising? One beat is dented on purpose.
 
 python examples/why_this_beat.py
 
-A PCA is fitted to simulated heartbeats; the T wave of one beat is turned down; integrated gradients
-say where the model's surprise comes from, and the checks how far to trust that. Beside it an
-equation: which parameter moves which part of a course. Writes why.svg and sensitivities.svg.
+A PCA is fitted to simulated heartbeats; one beat gets a short dent in its T wave; integrated
+gradients say where the model's surprise comes from, and the checks how far to trust that. Beside it
+an equation: which parameter moves which part of a course. Writes why.svg and sensitivities.svg.
 """
 
 import os
@@ -17,35 +17,41 @@ from unweave.equations import terms_along, zoo_model
 
 TOY = bool(os.environ.get("UNWEAVE_TOY"))
 BEATS, ORDERS = (200, 20) if TOY else (2000, 100)
-#: Where the T wave is bent, in seconds after the R peak.
-BENT = (0.15, 0.35)
+#: Where the beat is dented, in seconds after the R peak, and how deep, in mV.
+DENT, DEPTH = (0.2, 0.24), 0.3
 
 
-def bent(beat: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """The beat with half of its T wave taken away."""
-    inside = (times > BENT[0]) & (times < BENT[1])
-    wave = np.where(inside, np.sin(np.pi * (times - BENT[0]) / (BENT[1] - BENT[0])) ** 2, 0)
-    return (beat - 0.25 * wave[:, None]).astype(np.float32)
+def dented(beat: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """The beat with a short dent in its T wave."""
+    wave = np.sin(np.pi * (times - DENT[0]) / (DENT[1] - DENT[0])) ** 2
+    return (beat - DEPTH * np.where(within(times), wave, 0)[:, None]).astype(np.float32)
+
+
+def within(times: np.ndarray) -> np.ndarray:
+    """Which samples the dent is in."""
+    return (times > DENT[0]) & (times < DENT[1])
 
 
 def surprising_part() -> None:
-    """Where the surprise of a bent beat comes from."""
+    """Where the surprise of a dented beat comes from."""
     data = uw.split_at_random(uw.heartbeats(BEATS, seed=0))
     model = uw.fit_pca(data.train.observations, 10)
     times = np.asarray(data.train.schema.times)
-    beat = data.test.observations[0]
-    strange = bent(beat, times)
+    strange = dented(data.test.observations[0], times)
     target = targets.surprise(model)
-    # compared with what the model itself expects of the beat
-    usual = explain.mean_of(data.train.observations)
+    # compared with what the model itself makes of the beat
+    expected = np.asarray(model.decode(model.encode(strange)))
     trust = uw.trusted(
-        lambda *args, **more: uw.integrated_gradients(*args, baseline=usual.value, **more),
-        target, strange[None], fill=usual, baseline=np.asarray(usual.value), orders=ORDERS,
+        lambda *args, **more: uw.integrated_gradients(*args, baseline=expected, **more),
+        target, strange[None], fill=explain.Value(expected), baseline=expected, orders=ORDERS,
     )  # fmt: skip
     found = trust.attribution
-    inside = (times > BENT[0]) & (times < BENT[1])
+    inside = within(times)
     share = np.abs(found.values[0, inside]).sum() / np.abs(found.values[0]).sum()
-    print(f"surprise {float(found.output[0]):.0f} nat; {100 * share:.0f} % of it from the T wave")
+    print(
+        f"surprise {float(found.output[0]):.0f} nat; {100 * share:.0f} % of it from the "
+        f"{100 * inside.mean():.0f} % of the samples that are dented"
+    )
     print(trust.sentence())
     label = f"contribution to {found.target} ({found.unit})"
     figure = uw.plots.attribution(strange, found.values[0], data.train.schema, label=label)

@@ -78,8 +78,8 @@ def test_parity(tmp_path):
 
 def test_why_this_beat(tmp_path):
     text = run("why_this_beat.py", tmp_path)
-    # the bent part is two sevenths of a beat
-    assert int(re.search(r"(\d+) % of it from the T wave", text)[1]) > 45
+    share, samples = re.search(r"(\d+) % of it from the (\d+) % of the samples", text).groups()
+    assert int(share) > 4 * int(samples)
     beaten = re.search(r"deletes better than (\d+) %", text)
     assert int(beaten[1]) > 90
     assert "x: a*x does" in text
