@@ -151,7 +151,7 @@ def on_planted(seed: int) -> dict:
 
 def of_equation(name: str, seed: int) -> dict:
     """Attributions of an output at random latents, against the exact sensitivities there, by
-    central differences of the equation in SciPy's own precision."""
+    central differences of the equation."""
     model = zoo_model(name)
     rng = np.random.default_rng(seed)
     n, steps = 8, len(model.times)
