@@ -14,9 +14,19 @@ if importlib.metadata.version("jaxlib").startswith("0.10."):
     _FLAGS = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_FLAGS}".strip()
 
+# every core has a worker of its own: threads of linear algebra that wait for each other took a
+# hundred times as long
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MKL_NUM_THREADS", "1")
+
 import jax
 import pytest
+import threadpoolctl
 from jaxtyping import install_import_hook
+
+# of the libraries that were there before
+threadpoolctl.threadpool_limits(1)
 
 # shapes and types are checked at every call, in the tests only
 _hook = install_import_hook("unweave", "beartype.beartype")

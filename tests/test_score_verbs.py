@@ -80,8 +80,7 @@ def test_what_is_promised_of_a_run_that_rebuilds(unweave, runs):
 
 
 def test_what_is_promised_of_a_classifier(unweave):
-    words = ("digits", "--epochs", "3", "--quiet", "--no-report", "--out", "digits")
-    assert main(["fit", "resnet", *words]) == 0
+    unweave("fit", "resnet", "digits", "--epochs", "3", "--quiet", "--no-report", "--out", "digits")
     found = answer(unweave, "bound", "digits")
     assert found["interval"][0] < found["error"] < found["interval"][1]
     assert found["hoeffding_of_all_networks"] > 1

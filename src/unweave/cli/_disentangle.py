@@ -130,7 +130,11 @@ def _observations(fitted: Run, table: str | None) -> Dataset:
         return data.thinned(_MOST)
     import pandas as pd  # a quarter of a second that most verbs need not wait for
 
-    columns = pd.read_csv(table, sep=None, engine="python").select_dtypes("number")
+    with Path(table).open() as file:
+        header = file.readline()
+    # guessed among the usual ones: a table of one column has none of them
+    separator = max(",;\t", key=header.count)
+    columns = pd.read_csv(table, sep=separator).select_dtypes("number")
     if len(columns) != len(data):
         raise ValueError(
             f"{table} has {len(columns)} rows for {len(data)} observations; give one row for each, "
