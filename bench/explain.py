@@ -103,8 +103,9 @@ def beside_captum(name: str, batch: int, seed: int, python: str) -> dict:
     return {"rows": rows, "versions": told["versions"]}
 
 
-def planted(n: int, seed: int, length: int = 64):
-    """Series whose class is the sign of a narrow bump, beside a rough burst that means nothing."""
+def planted(n: int, seed: int = 0, length: int = 64):
+    """Series whose class is the sign of a narrow bump, beside a rough burst that means nothing; and
+    where the bumps are."""
     rng = np.random.default_rng(seed)
     labels, t = rng.integers(2, size=n), np.arange(length)
     place = rng.integers(8, length - 8, size=n)
@@ -116,13 +117,13 @@ def planted(n: int, seed: int, length: int = 64):
     bump = 1.5 * bell(place, 2.0) * np.where(labels, 1, -1)[:, None]
     burst = 0.8 * (1 + np.cos(np.pi * t)) * bell(other, 4.0) * rng.choice([-1, 1], n)[:, None]
     x = (bump + burst + 0.3 * rng.normal(size=(n, length))).astype(np.float32)[..., None]
-    schema = Schema("series", ("time", "channel"), (length, 1), ("v",), ("",))
-    return dataset(x, schema, labels=labels, label_names=("down", "up"))
+    schema = Schema("series", ("time", "channel"), (length, 1), ("v",), ("mV",))
+    return dataset(x, schema, labels=labels, label_names=("down", "up")), place
 
 
 def on_planted(seed: int) -> dict:
     """Every method with its checks, on a classifier of planted evidence."""
-    data = split_at_random(planted(800, seed))
+    data = split_at_random(planted(800, seed)[0])
     run = fit(dgcnn(width=8, epochs=30, batch=32), data, quiet=True, seed=seed)
     x = data.test.observations[data.test.labels == 1]
     target, rows = targets.class_logit(run.model, "up"), {}

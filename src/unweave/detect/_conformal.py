@@ -7,6 +7,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 from scipy.stats import beta
 
+from ..evaluate import conformal
+
 
 @dataclass(frozen=True, eq=False)
 class Calibrated:
@@ -47,13 +49,13 @@ class Calibrated:
         """
         _check_rate(rate)
         n = len(self.scores)
-        allowed = int(np.floor(rate * (n + 1) + 1e-9))
-        if allowed < 1:
+        limit = conformal(self.scores, confidence=1 - rate).limit
+        if not np.isfinite(limit):
             raise ValueError(
                 f"{n} calibration scores cannot give a p-value of {rate:g}; give at least "
                 f"{int(np.ceil(1 / rate - 1e-9)) - 1}, or a higher rate."
             )
-        return float(self.scores[n - allowed])
+        return limit
 
     def flags(self, scores: Num[np.ndarray, " m"], rate: float) -> Bool[np.ndarray, " m"]:
         r"""$p \le \alpha$: of normal observations a share of at most `rate` is flagged, on

@@ -53,7 +53,10 @@ def reconstruction(
     require(model, "encoder", "decoder", tool="reconstruction")
     residual = _over(_Residual(model))
     scale = _root_mean_square(residual(normal, conditions), by_entry=by_entry)
+    return _reconstruction(residual, scale, by_entry=by_entry)
 
+
+def _reconstruction(residual: Callable, scale: np.ndarray, *, by_entry: bool) -> Score:
     def squares(x: np.ndarray, conditions: Conditions) -> np.ndarray:
         return (residual(x, conditions) / scale) ** 2
 
@@ -123,7 +126,7 @@ def joint_surprise(
         nats = 0.5 * (left / scale) ** 2 + np.log(scale) + 0.5 * np.log(2 * np.pi)
         return np.nansum(nats.reshape(len(x), -1), axis=1) + codes(x, conditions)
 
-    within = reconstruction(model, normal, conditions, by_entry=by_entry).within
+    within = _reconstruction(residual, scale, by_entry=by_entry).within
     return Score("reconstruction and latents", of, within, "nat")
 
 

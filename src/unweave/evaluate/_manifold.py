@@ -6,7 +6,7 @@ import numpy as np
 from scipy.spatial.distance import cdist
 from scipy.stats import mannwhitneyu
 
-from ._samples import checked, standardised, thinned
+from ._samples import channel_moments, checked, standardised, thinned
 
 VERSION = "manifold 1"
 #: Neighbours that make a ball, as in Naeem et al. (2020), section 4.3.
@@ -138,9 +138,7 @@ def memorisation(
     """
     train, held_out = checked(train, held_out, least=4)
     _, drawn = checked(train, drawn, least=4)
-    axes = tuple(range(train.ndim - 1)) if train.ndim > 2 else (0,)
-    deviation = train.std(axes)
-    scale = np.where(deviation > 0, deviation, 1.0)
+    _, scale = channel_moments(train)
     parts = (thinned(x, min(len(x), most)) / scale for x in (train, held_out, drawn))
     seen, held, made = (x.reshape(len(x), -1) for x in parts)
     far_held, far_made = (cdist(x, seen).min(1) for x in (held, made))

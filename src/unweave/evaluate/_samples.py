@@ -28,10 +28,16 @@ def standardised(
         ground, others = real[::2], real[1::2]
     else:
         ground, others = checked(real, others, least=least)
-    axes = tuple(range(real.ndim - 1)) if real.ndim > 2 else (0,)
-    mean, deviation = real.mean(axes), real.std(axes)
-    deviation = np.where(deviation > 0, deviation, 1.0)
+    mean, deviation = channel_moments(real)
     return Samples(*((x - mean) / deviation for x in (real, drawn, ground, others)))
+
+
+def channel_moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and deviation of each channel of observations `(n, ..., channel)`, or of each number of
+    rows; a deviation of 0 is given as 1, for what is divided by it."""
+    axes = tuple(range(x.ndim - 1)) if x.ndim > 2 else (0,)
+    deviation = x.std(axes)
+    return x.mean(axes), np.where(deviation > 0, deviation, 1.0)
 
 
 def checked(real: np.ndarray, drawn: np.ndarray, *, least: int) -> tuple[np.ndarray, np.ndarray]:

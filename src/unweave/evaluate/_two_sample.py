@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from ._samples import standardised, thinned
+from ._samples import channel_moments, standardised, thinned
 
 VERSION = "two-sample 1"
 # Dempster et al. (2020), section 3.1: the lengths of kernels; along each axis of an image
@@ -101,9 +101,7 @@ def random_features(
 ) -> tuple[np.ndarray, ...]:
     """The features of several sets of observations, whose channels are scaled by the mean and
     deviation of the first set."""
-    axes = tuple(range(parts[0].ndim - 1)) if parts[0].ndim > 2 else (0,)
-    mean, deviation = parts[0].mean(axes), parts[0].std(axes)
-    deviation = np.where(deviation > 0, deviation, 1.0)
+    mean, deviation = channel_moments(parts[0])
     bank = _kernels(parts[0].shape[1:], kernels, np.random.default_rng(seed))
     return tuple(_features((x - mean) / deviation, bank) for x in parts)
 

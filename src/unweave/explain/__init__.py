@@ -4,7 +4,6 @@ from ._attribution import Attribution as Attribution
 from ._attribution import Method as Method
 from ._calibrate import Calibration as Calibration
 from ._calibrate import calibrated as calibrated
-from ._calibrate import calibration_error as calibration_error
 from ._cam import grad_cam as grad_cam
 from ._fill import AbstractFill as AbstractFill
 from ._fill import Noise as Noise

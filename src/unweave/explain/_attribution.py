@@ -168,6 +168,25 @@ class Slope(eqx.Module):
         return self.target(seen(known, x), condition)
 
 
+class _ValueAndSlope(eqx.Module):
+    """Both in one row of numbers, so that one program gives them."""
+
+    slope: Slope
+
+    def __call__(self, x: Array, condition: Condition) -> Array:
+        known = jnp.where(jnp.isnan(x), 0, x)
+        value, slope = jax.value_and_grad(partial(self.slope._at, x, condition))(known)
+        return jnp.concatenate([value.astype(slope.dtype)[None], slope.reshape(-1)])
+
+
+def values_and_slopes(
+    target: Target, x: np.ndarray, conditions: Any = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The target at each row `(n,)`, float64, and its gradients `(n, *input)`."""
+    rows = over_rows(_ValueAndSlope(Slope(target)), x, conditions)
+    return rows[:, 0].astype(np.float64), rows[:, 1:].reshape(x.shape)
+
+
 def filled(x: np.ndarray) -> np.ndarray:
     """The inputs with 0 where nothing was observed, for arithmetic with an attribution of 0."""
     return np.where(np.isnan(x), 0, x)

@@ -8,14 +8,14 @@ import jax
 import numpy as np
 from jaxtyping import Array
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
+from scipy.special import log_softmax, softmax
 
 from .._many import many, real
 from .._model import AbstractClassifier, Condition, Observation
 from ..data import Dataset
+from ..evaluate import calibration_error
 from ..networks import Classifier
 
-_BINS = 15
 #: Temperatures are looked for within this factor of 1.
 _RANGE = 100.0
 
@@ -70,31 +70,12 @@ def calibrated(model: Classifier, data: Dataset) -> tuple[Classifier, Calibratio
                            options={"xatol": 1e-6})  # fmt: skip
     temperature = float(np.exp(best.x))
     error, error_after = (
-        calibration_error(log_softmax(logits / t, axis=1), labels)
+        calibration_error(softmax(logits / t, axis=1), labels).value
         for t in (model.temperature, temperature)
     )
     before = loss(float(np.log(model.temperature)))
     found = Calibration(temperature, error, error_after, before, loss(float(best.x)), len(labels))
     return dataclasses.replace(model, temperature=temperature), found
-
-
-def calibration_error(codes: np.ndarray, labels: np.ndarray, *, bins: int = _BINS) -> float:
-    r"""The expected calibration error, $\sum_b \frac{n_b}{n} |\mathrm{acc}(b) -
-    \mathrm{conf}(b)|$ over so many `bins` of equal width in the confidence (Naeini et al. 2015;
-    Guo et al. 2017, equation 3).
-
-    **Arguments:** `codes` `(n, class)`, log-probabilities, and `labels` `(n,)`.
-    """
-    if len(codes) != len(labels) or not len(labels) or bins < 1:
-        raise ValueError(
-            f"{len(codes)} codes, {len(labels)} labels and {bins} bins were given; give one label "
-            "for each code, and at least one bin."
-        )
-    sure = np.exp(codes.max(1).astype(np.float64))
-    right = codes.argmax(1) == labels
-    place = np.clip(np.ceil(sure * bins).astype(int) - 1, 0, bins - 1)
-    gap = np.bincount(place, right - sure, bins)
-    return float(np.abs(gap).sum() / len(labels))
 
 
 def logits_of(model: AbstractClassifier, x: np.ndarray, conditions: Condition = None) -> np.ndarray:

@@ -20,11 +20,11 @@ from ._attribution import (
     inputs,
     key_rows,
     like,
-    over_rows,
     resolved,
     rows_of,
     seen,
     taken,
+    values_and_slopes,
     values_of,
 )
 
@@ -41,9 +41,10 @@ def saliency(
     **Arguments:** `x` `(n, *input)` and the `conditions` of its rows; nothing is drawn.
     """
     x = inputs(target, x)
+    values, slopes = values_and_slopes(target, x, conditions)
     return Attribution(
-        "saliency", target.name, target.unit, over_rows(Slope(target), x, conditions), x,
-        values_of(target, x, conditions), contributions=False, evaluations=1.0,
+        "saliency", target.name, target.unit, slopes, x, values, contributions=False,
+        evaluations=1.0,
     )  # fmt: skip
 
 
@@ -59,10 +60,10 @@ def gradient_times_input(
     target a straight line from the `baseline` (zeros where None) to `x`."""
     x = inputs(target, x)
     base = like(x, baseline)
-    slopes = over_rows(Slope(target), x, conditions)
+    values, slopes = values_and_slopes(target, x, conditions)
     return Attribution(
         "gradient times input", target.name, target.unit, slopes * filled(x - base), x,
-        values_of(target, x, conditions), contributions=True, evaluations=1.0,
+        values, contributions=True, evaluations=1.0,
         baseline=base, at_baseline=values_of(target, hidden(base, x), conditions),
     )  # fmt: skip
 
