@@ -9,6 +9,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from .._schema import Schema
 from ._observations import MOST_CHANNELS
@@ -64,6 +65,7 @@ def sensitivities(
         axes.plot(times, slopes[i], color=ACCENT, linewidth=1.2)
         axes.set_title(plain(names[int(i)], 24), loc="left", pad=3)
         axes.margins(x=0.01)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
     for axes in panels[len(order) :]:
         axes.set_axis_off()
     figure.supxlabel(time_label, fontsize=8.5)
