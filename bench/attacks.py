@@ -207,16 +207,18 @@ def beside_peers(options, keep: Callable) -> None:
 def one_call(peers: Peers, row: dict, model: Classifier, x, y, seed: int) -> dict:
     tool = PGD(steps=STEPS, step_size=STEP) if row["what"] == "pgd" else APGD(steps=AUTO)
     libraries = ("torchattacks", "foolbox") if row["what"] == "pgd" else ("torchattacks",)
-    seconds: dict[str, list[float]] = {"ours": [], **{name: [] for name in libraries}}
+    names = ("ours", "whole", *libraries)
+    seconds: dict[str, list[float]] = {name: [] for name in names}
     found = {}
     for _ in range(1 + REPEATS[row["net"]]):
-        began = time.process_time()
-        verdict = attack(
-            model, x, budget=LInf(row["radius"] * RANGE), answers=y, attacks=(tool,), checks=False,
-            quiet=True, seed=seed,
-        )  # fmt: skip
-        seconds["ours"].append(time.process_time() - began)
-        found["ours"], found["clean"] = verdict.robust, verdict.clean
+        for name in ("ours", "whole"):
+            began = time.process_time()
+            verdict = attack(
+                model, x, budget=LInf(row["radius"] * RANGE), answers=y, attacks=(tool,),
+                checks=False, early_stop=name == "ours", quiet=True, seed=seed,
+            )  # fmt: skip
+            seconds[name].append(time.process_time() - began)
+            found[name], found["clean"] = verdict.robust, verdict.clean
         for name in libraries:
             answer = peers.ask(
                 kind=row["net"], what=row["what"], library=name, radius=row["radius"],
@@ -229,8 +231,11 @@ def one_call(peers: Peers, row: dict, model: Classifier, x, y, seed: int) -> dic
         "cold": {name: times[0] for name, times in seconds.items()},
         "warm": {name: statistics.median(times[1:]) for name, times in seconds.items()},
         "ratios": {
-            name: sorted(t / o for t, o in zip(seconds[name][1:], seconds["ours"][1:], strict=True))
+            f"{name} by {own}": sorted(
+                t / o for t, o in zip(seconds[name][1:], seconds[own][1:], strict=True)
+            )
             for name in libraries
+            for own in ("ours", "whole")
         },
         "versions": peers.versions,
     }
@@ -279,7 +284,9 @@ def defended(options, keep: Callable) -> None:
 def against(model: Classifier, x, y, radii, seed: int) -> dict:
     told = {}
     for radius in radii:
-        verdict = attack(model, x, budget=LInf(radius * RANGE), answers=y, quiet=True, seed=seed)
+        verdict = attack(
+            model, x, budget=LInf(radius * RANGE), answers=y, early_stop=True, quiet=True, seed=seed
+        )
         told[str(radius)] = verdict.plain()
     return told
 
@@ -305,7 +312,7 @@ def heartbeats(options, keep: Callable) -> None:
                         verdict = attack(
                             model, some.observations, budget=budget, answers=some.labels,
                             attacks=(APGD(steps=50), apgd_dlr(steps=50), Square(500), Noise(50)),
-                            quiet=True, seed=seed,
+                            early_stop=True, quiet=True, seed=seed,
                         )  # fmt: skip
                         told[kind][str(radius)] = verdict.plain()
                 return told

@@ -317,3 +317,25 @@ def test_a_search_for_the_nearest_needs_a_line(two):
         attack(goal, x, budget=LInf(0.1), attacks=(DeepFool(),), quiet=True)
     with pytest.raises(ValueError, match="takes no latents"):
         move(targets.class_logit(model, 0), latents=zoo_model("logistic").latents)
+
+
+@pytest.mark.parametrize("one", [PGD(steps=23, step_size=0.05), APGD(steps=23), Square(steps=60)])
+def test_stopping_early_leaves_rows_where_they_fell_and_the_shares_as_they_are(four, one):
+    model, x, y = four
+    budget = LInf(0.3)
+    asked = {"budget": budget, "answers": y, "attacks": (one,), "checks": False, "quiet": True}
+    whole, early = attack(model, x, **asked), attack(model, x, **asked, early_stop=True)
+    assert 0.1 < early.robust < 0.9
+    assert (early.standing == whole.standing).all()
+    fell = ~early.standing
+    assert (early.after[fell] < 0).all()
+    assert (early.after[fell] >= whole.after[fell] - 1e-6).all()
+    assert np.allclose(early.after[~fell], whole.after[~fell], atol=1e-6)
+    # what is told at a row is what the model says there
+    said = np.asarray(model.predict(jnp.asarray(early.perturbed)))
+    own = said[np.arange(len(y)), y]
+    others = np.where(np.arange(4)[None] == y[:, None], -np.inf, said).max(1)
+    assert np.allclose(own - others, early.after, atol=1e-5)
+    traces = [found.attacks[0].trace for found in (whole, early)]
+    assert traces[0].shape == traces[1].shape
+    assert np.allclose(traces[0][:, 0], traces[1][:, 0])

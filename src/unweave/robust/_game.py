@@ -1,6 +1,7 @@
 r"""The engine: an attack is a pair of pure functions, `init` and `step`, on one batch."""
 
 import abc
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -15,6 +16,8 @@ from ._goal import AbstractGoal, Loss, Rows
 
 #: A slope that moves a loss by less than this, over a radius, is none that can be climbed.
 FLAT = 1e-20
+# with early stop: steps between two looks at who stands
+_STRIDE = 5
 
 
 class Game(eqx.Module):
@@ -23,6 +26,11 @@ class Game(eqx.Module):
     goal: AbstractGoal
     around: Neighbourhood
     rows: Rows
+
+    def take(self, rows: np.ndarray) -> "Game":
+        """The same with these rows alone."""
+        known = jax.tree.map(lambda part: part[rows], self.rows)
+        return Game(self.goal, self.around.take(rows), known)
 
     def outputs(self, s: Float[Array, "batch ..."]) -> Float[Array, "batch output"]:
         """What the model says at the perturbations `s`."""
@@ -68,13 +76,14 @@ class State(NamedTuple):
 
 
 class AbstractAttack(eqx.Module):
-    """An attack of `steps` steps. One that has a `budget` keeps within it and finds the worst
-    point there; another finds the nearest point at which each row falls."""
+    """An attack of `steps` steps. One that is `within_budget` finds the worst point there; another
+    the nearest point at which each row falls. One that `settles` leaves a row where it fell."""
 
     name: eqx.AbstractVar[str]
     steps: eqx.AbstractVar[int]
     restarts: eqx.AbstractVar[int]
     within_budget: eqx.AbstractClassVar[bool]
+    settles: eqx.AbstractClassVar[bool]
     sees_gradients: eqx.AbstractClassVar[bool]
 
     @abc.abstractmethod
@@ -125,22 +134,76 @@ def spent(state: State, *, gradients: Any = 0, queries: Any = 0) -> State:
     return state._replace(gradients=state.gradients + slopes, queries=state.queries + asked)
 
 
-def play(attack: AbstractAttack, game: Game, key: Key) -> tuple[State, np.ndarray]:
+def play(
+    attack: AbstractAttack, game: Game, key: Key, *, early_stop: bool = False
+) -> tuple[State, np.ndarray]:
     """Runs an attack; also the share that stands and the mean loss so far, after every step.
 
-    All steps are one compiled loop, but for a model with a convolution of XLA's own on a CPU,
-    which is many times slower within one: there each step is a call.
+    With `early_stop` rows that have fallen are left where they fell, and once they are many the
+    rest goes on as a smaller batch. All steps are one compiled loop, but for a model with a
+    convolution of XLA's own on a CPU, which is many times slower within one: there each step is a
+    call.
     """
     first, going = jax.random.split(key)
     state, look, convolves = _begin(attack, game, first)
-    if not (jax.default_backend() == "cpu" and convolves):
-        state, looks = _loop(attack, game, state, going)
-        return state, np.concatenate([np.asarray(look)[None], np.asarray(looks)])
-    looks = [np.asarray(look)]
-    for t in range(attack.steps):
-        state, look = _once(attack, game, state, jnp.asarray(t), going)
-        looks.append(np.asarray(look))
-    return state, np.stack(looks)
+    apart = jax.default_backend() == "cpu" and bool(convolves)
+
+    def onward(game: Game, state: State, steps: np.ndarray) -> tuple[State, np.ndarray]:
+        if not apart:
+            state, looks = _loop(attack, game, state, going, jnp.asarray(steps))
+            return state, np.asarray(looks)
+        looks = []
+        for t in steps:
+            state, look = _once(attack, game, state, jnp.asarray(t), going)
+            looks.append(np.asarray(look))
+        return state, np.stack(looks)
+
+    if early_stop and game.goal.judges and attack.within_budget:
+        state, looks = _standing_only(onward, game, state, attack.steps)
+    else:
+        state, looks = onward(game, state, np.arange(attack.steps))
+    # from (step, what, row)
+    return state, np.concatenate([np.asarray(look)[None], looks]).mean(-1)
+
+
+def _standing_only(
+    onward: Callable[[Game, State, np.ndarray], tuple[State, np.ndarray]], game: Game,
+    state: State, steps: int,
+) -> tuple[State, np.ndarray]:  # fmt: skip
+    """The steps, of rows that have not fallen. The batch shrinks by quarters, so that few sizes
+    are compiled; what is missing to a size is its first row again."""
+    n = len(state.margin)
+    whole, rows, size, looks = state, np.arange(n), n, []
+    small, now = game, state
+    for start in range(0, steps, _STRIDE):
+        standing = rows[np.asarray(now.margin)[: len(rows)] >= 0]
+        fitting = _size(n, len(standing))
+        if fitting < size:
+            whole, rows, size = _put_back(whole, now, rows), standing, fitting
+            take = np.resize(rows, size) if len(rows) else np.zeros(size, int)
+            small, now = game.take(take), jax.tree.map(lambda part: part[take], whole)  # noqa: B023
+        if not len(rows):
+            break
+        now, found = onward(small, now, np.arange(start, min(start + _STRIDE, steps)))
+        seen = np.repeat(np.asarray(_look(whole))[None], len(found), 0)
+        seen[:, :, rows] = found[:, :, : len(rows)]
+        looks.append(seen)
+    whole = _put_back(whole, now, rows)
+    rest = steps - sum(map(len, looks))
+    return whole, np.concatenate([*looks, np.repeat(np.asarray(_look(whole))[None], rest, 0)])
+
+
+def _size(n: int, standing: int) -> int:
+    """The smallest of n, 3/4 n, 9/16 n, … that holds so many rows."""
+    size = n
+    while (smaller := int(0.75 * size)) >= max(standing, 1):
+        size = smaller
+    return size
+
+
+def _put_back(whole: State, part: State, rows: np.ndarray) -> State:
+    """The state of all rows, those of `rows` as they are in `part`."""
+    return jax.tree.map(lambda all, some: all.at[rows].set(some[: len(rows)]), whole, part)
 
 
 @eqx.filter_jit
@@ -151,12 +214,14 @@ def _begin(attack: AbstractAttack, game: Game, key: Key) -> tuple[State, Array, 
 
 
 @eqx.filter_jit
-def _loop(attack: AbstractAttack, game: Game, state: State, key: Key) -> tuple[State, Array]:
+def _loop(
+    attack: AbstractAttack, game: Game, state: State, key: Key, steps: Array
+) -> tuple[State, Array]:
     def body(state: State, t: Array) -> tuple[State, Array]:
         state = attack.step(game, state, t, jax.random.fold_in(key, t))
         return state, _look(state)
 
-    return jax.lax.scan(body, state, jnp.arange(attack.steps))
+    return jax.lax.scan(body, state, steps)
 
 
 @eqx.filter_jit
@@ -168,9 +233,9 @@ def _once(
 
 
 def _look(state: State) -> Array:
-    """The share that stands, and the mean loss so far."""
+    """Of each row whether it stands, and the loss so far."""
     loss = jnp.where(jnp.isfinite(state.loss), state.loss, 0)
-    return jnp.stack([(state.margin >= 0).astype(loss.dtype).mean(), loss.mean()])
+    return jnp.stack([(state.margin >= 0).astype(loss.dtype), loss])
 
 
 def _convolves(game: Game) -> bool:

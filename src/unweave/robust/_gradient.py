@@ -33,6 +33,7 @@ class PGD(AbstractAttack):
     restarts: int = eqx.field(static=True, default=1)
     name: str = eqx.field(static=True, default="PGD")
     within_budget: ClassVar[bool] = True
+    settles: ClassVar[bool] = False
     sees_gradients: ClassVar[bool] = True
 
     def __check_init__(self):
@@ -83,6 +84,7 @@ class APGD(AbstractAttack):
     restarts: int = eqx.field(static=True, default=1)
     name: str = eqx.field(static=True, default="APGD-CE")
     within_budget: ClassVar[bool] = True
+    settles: ClassVar[bool] = False
     sees_gradients: ClassVar[bool] = True
 
     def __check_init__(self):
@@ -163,6 +165,7 @@ class Noise(AbstractAttack):
     restarts: int = eqx.field(static=True, default=1)
     name: str = eqx.field(static=True, default="noise")
     within_budget: ClassVar[bool] = True
+    settles: ClassVar[bool] = False
     sees_gradients: ClassVar[bool] = False
 
     def __check_init__(self):

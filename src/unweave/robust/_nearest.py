@@ -33,6 +33,7 @@ class DeepFool(AbstractAttack):
     restarts: int = eqx.field(static=True, default=1, init=False)
     name: str = eqx.field(static=True, default="DeepFool")
     within_budget: ClassVar[bool] = False
+    settles: ClassVar[bool] = False
     sees_gradients: ClassVar[bool] = True
 
     def __check_init__(self):
@@ -117,6 +118,7 @@ class CarliniWagner(AbstractAttack):
     restarts: int = eqx.field(static=True, default=1, init=False)
     name: str = eqx.field(static=True, default="Carlini-Wagner")
     within_budget: ClassVar[bool] = False
+    settles: ClassVar[bool] = False
     sees_gradients: ClassVar[bool] = True
 
     def __check_init__(self):
@@ -234,6 +236,7 @@ class Boundary(AbstractAttack):
     restarts: int = eqx.field(static=True, default=1, init=False)
     name: str = eqx.field(static=True, default="boundary")
     within_budget: ClassVar[bool] = False
+    settles: ClassVar[bool] = False
     sees_gradients: ClassVar[bool] = False
 
     def __check_init__(self):

@@ -32,6 +32,7 @@ class Square(AbstractAttack):
     restarts: int = eqx.field(static=True, default=1)
     name: str = eqx.field(static=True, default="Square")
     within_budget: ClassVar[bool] = True
+    settles: ClassVar[bool] = True
     sees_gradients: ClassVar[bool] = False
 
     def __check_init__(self):
