@@ -1,5 +1,7 @@
 """Models of series against closed forms, SciPy's solvers and Equinox's cells."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -24,7 +26,7 @@ from unweave.networks.series import CDE, GRU, LSTM, ODERNN, GatedLayer, SolverUn
 from unweave.recipes import RECIPES, latent_ode
 from unweave.report import write_run_report
 from unweave.run import fit
-from unweave.show import traverse
+from unweave.show import codes, traverse
 from unweave.train import Conditioned, conditioned, elbo, variational_terms
 
 KEY = jax.random.key(0)
@@ -382,8 +384,8 @@ def preys(n=40, length=15, seed=0):
     return np.stack(courses).astype(np.float32), times
 
 
-def course_data(channels):
-    x, times = preys()
+def course_data(channels, n=40):
+    x, times = preys(n)
     schema = Schema(
         "trajectories", ("time", "channel"), x.shape[1:], channels, ("", ""),
         step=float(times[1]),
@@ -398,6 +400,31 @@ def test_the_latents_of_an_equation_keep_their_names(channels):
     assert model.latents.names == ("a", "b", "c", "x(0)", "y(0)")
     # the equation reads itself only where the channels are its observables
     assert (model.readout is None) == (channels == ("x", "y"))
+
+
+def test_a_dense_encoder_reads_gaps_and_refuses_times_of_their_own():
+    data = course_data(("x", "y"))
+    recipe = latent_ode(equation=EQUATION, hidden=4, encoder="dense")
+    model = recipe.build(data, KEY)
+    x = np.array(data.observations[0])
+    x[3:6, 0] = np.nan
+    assert np.isfinite(np.asarray(model.encode(jnp.asarray(x)))).all()
+    own = np.asarray(data.schema.times)[None] + np.arange(len(data))[:, None]
+    with pytest.raises(ValueError, match="encoder='ode-rnn'"):
+        recipe.build(dataclasses.replace(data, times=own), KEY)
+
+
+@pytest.mark.slow
+def test_a_dense_encoder_reads_the_parameters_of_an_equation_off_a_course():
+    options = {"encoder": "dense", "hidden": 16, "hide": 0.0, "epochs": 150, "batch": 32}
+    recipe = latent_ode(equation=EQUATION, **options, learning_rate=3e-3, patience=150)
+    run = fit(recipe, split_at_random(course_data(("x", "y"), 400)), quiet=True)
+    random = np.random.default_rng(5)
+    truth = np.stack([np.r_[random.uniform(0.5, 1.5, 3), random.uniform(0.7, 1.5, 2)]
+                      for _ in range(100)])  # fmt: skip
+    found = codes(run.model, preys(100, seed=5)[0])
+    same = [np.corrcoef(found[:, i], truth[:, i])[0, 1] for i in range(5)]
+    assert min(same) > 0.7
 
 
 @pytest.mark.slow

@@ -215,7 +215,7 @@ class Neighbourhood(eqx.Module):
 
     def take(self, rows: np.ndarray) -> "Neighbourhood":
         """The same about these rows alone."""
-        return eqx.tree_at(lambda near: near.x, self, self.x[rows])
+        return eqx.tree_at(lambda near: near.x, self, jnp.asarray(np.asarray(self.x)[rows]))
 
     def none(self) -> Float[Array, "batch ..."]:
         """No perturbation."""

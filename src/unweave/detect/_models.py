@@ -188,7 +188,8 @@ def moved_latents(
     usual = encode(normal, normal_conditions).astype(np.float64)
     moved = encode(x, conditions).astype(np.float64) - usual.mean(0)
     spread = usual.std(0)
-    return np.divide(moved, spread, out=np.where(moved == 0, 0, np.inf * moved), where=spread > 0)
+    away = np.where(moved == 0, 0, np.copysign(np.inf, moved))
+    return np.divide(moved, spread, out=away, where=spread > 0)
 
 
 def latent_names(model: eqx.Module) -> tuple[str, ...]:

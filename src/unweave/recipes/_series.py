@@ -114,7 +114,7 @@ def latent_ode(
     latents: int = 10,
     hidden: int = 64,
     widths: tuple[int, ...] = (64, 64),
-    encoder: Literal["ode-rnn", "gru", "cde"] = "ode-rnn",
+    encoder: Literal["ode-rnn", "gru", "cde", "dense"] = "ode-rnn",
     equation: str | None = None,
     hide: float = 0.3,
     epochs: int = 300,
@@ -125,7 +125,8 @@ def latent_ode(
     """A variational autoencoder whose decoder solves a differential equation (Rubanova et al.
     2019): of a network, or with `equation` (a file that ends in .ode, or zoo:NAME) of a formula
     whose parameters and initial state are then the latents. In training the encoder is not shown
-    the share `hide` of the entries."""
+    the share `hide` of the entries; a dense one, of four times the `hidden` units, is the quickest
+    where all series have the same times."""
     options = locals()
     text = None
     if equation is not None:
@@ -134,9 +135,12 @@ def latent_ode(
         text = source_text(equation)
         parse(text)
         options["equation"] = text
-    reader = series.recurrent_reader(_cell(encoder, hidden), backwards=True)
 
     def build(data: Dataset, key: Key) -> series.LatentODE:
+        if encoder == "dense":
+            reader = series.whole_reader(data, (4 * hidden,) * 2)
+        else:
+            reader = series.recurrent_reader(_cell(encoder, hidden), backwards=True)
         if text is None:
             return series.start_latent_ode(data, reader, latents=latents, widths=widths, key=key)
         from ..hybrid import system_dynamics

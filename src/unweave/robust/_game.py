@@ -29,8 +29,7 @@ class Game(eqx.Module):
 
     def take(self, rows: np.ndarray) -> "Game":
         """The same with these rows alone."""
-        known = jax.tree.map(lambda part: part[rows], self.rows)
-        return Game(self.goal, self.around.take(rows), known)
+        return Game(self.goal, self.around.take(rows), _rows_of(self.rows, rows))
 
     def outputs(self, s: Float[Array, "batch ..."]) -> Float[Array, "batch output"]:
         """What the model says at the perturbations `s`."""
@@ -173,24 +172,44 @@ def _standing_only(
     """The steps, of rows that have not fallen. The batch shrinks by quarters, so that few sizes
     are compiled; what is missing to a size is its first row again."""
     n = len(state.margin)
-    whole, rows, size, looks = state, np.arange(n), n, []
+    # on the host, where rows are picked without a program for every count of them
+    whole, rows, size, looks = _on_host(state), np.arange(n), n, []
     small, now = game, state
     for start in range(0, steps, _STRIDE):
         standing = rows[np.asarray(now.margin)[: len(rows)] >= 0]
         fitting = _size(n, len(standing))
         if fitting < size:
-            whole, rows, size = _put_back(whole, now, rows), standing, fitting
+            _put_back(whole, now, rows)
+            rows, size = standing, fitting
             take = np.resize(rows, size) if len(rows) else np.zeros(size, int)
-            small, now = game.take(take), jax.tree.map(lambda part: part[take], whole)  # noqa: B023
+            small, now = game.take(take), _rows_of(whole, take)
         if not len(rows):
             break
         now, found = onward(small, now, np.arange(start, min(start + _STRIDE, steps)))
-        seen = np.repeat(np.asarray(_look(whole))[None], len(found), 0)
+        seen = np.repeat(_look(whole, np)[None], len(found), 0)
         seen[:, :, rows] = found[:, :, : len(rows)]
         looks.append(seen)
-    whole = _put_back(whole, now, rows)
+    _put_back(whole, now, rows)
     rest = steps - sum(map(len, looks))
-    return whole, np.concatenate([*looks, np.repeat(np.asarray(_look(whole))[None], rest, 0)])
+    looks.append(np.repeat(_look(whole, np)[None], rest, 0))
+    return jax.tree.map(jnp.asarray, whole), np.concatenate(looks)
+
+
+def _on_host(state: State) -> State:
+    return jax.tree.map(np.array, state)
+
+
+def _rows_of(tree: Any, rows: np.ndarray) -> Any:
+    return jax.tree.map(lambda part: np.asarray(part)[rows], tree)
+
+
+def _put_back(whole: State, part: State, rows: np.ndarray) -> None:
+    """Writes the rows of `part` into the state of all rows, which is on the host."""
+
+    def written(all_rows: np.ndarray, some: Array) -> None:
+        all_rows[rows] = np.asarray(some)[: len(rows)]
+
+    jax.tree.map(written, whole, part)
 
 
 def _size(n: int, standing: int) -> int:
@@ -199,11 +218,6 @@ def _size(n: int, standing: int) -> int:
     while (smaller := int(0.75 * size)) >= max(standing, 1):
         size = smaller
     return size
-
-
-def _put_back(whole: State, part: State, rows: np.ndarray) -> State:
-    """The state of all rows, those of `rows` as they are in `part`."""
-    return jax.tree.map(lambda all, some: all.at[rows].set(some[: len(rows)]), whole, part)
 
 
 @eqx.filter_jit
@@ -232,10 +246,10 @@ def _once(
     return state, _look(state)
 
 
-def _look(state: State) -> Array:
+def _look(state: State, xp: Any = jnp) -> Any:
     """Of each row whether it stands, and the loss so far."""
-    loss = jnp.where(jnp.isfinite(state.loss), state.loss, 0)
-    return jnp.stack([(state.margin >= 0).astype(loss.dtype), loss])
+    loss = xp.where(xp.isfinite(state.loss), state.loss, 0)
+    return xp.stack([(state.margin >= 0).astype(loss.dtype), loss])
 
 
 def _convolves(game: Game) -> bool:

@@ -8,6 +8,7 @@ from ._build import series_net as series_net
 from ._build import start_latent_ode as start_latent_ode
 from ._build import start_reader as start_reader
 from ._build import start_recurrent as start_recurrent
+from ._build import whole_reader as whole_reader
 from ._cells import CDE as CDE
 from ._cells import GRU as GRU
 from ._cells import LSTM as LSTM
@@ -22,6 +23,7 @@ from ._latent_ode import NeuralDynamics as NeuralDynamics
 from ._readers import GatedConvolutions as GatedConvolutions
 from ._readers import GatedLayer as GatedLayer
 from ._readers import Reader as Reader
+from ._readers import WholeReader as WholeReader
 from ._recurrent import Recurrent as Recurrent
 from ._times import carried_forward as carried_forward
 from ._times import interpolated as interpolated

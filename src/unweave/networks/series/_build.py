@@ -18,7 +18,7 @@ from .._start import Skip, single
 from ._answer import SeriesNet
 from ._cells import AbstractCell
 from ._latent_ode import AbstractDynamics, LatentODE, NeuralDynamics
-from ._readers import Reader
+from ._readers import Reader, WholeReader
 from ._recurrent import Recurrent
 
 #: Makes a cell from the size of its input and a key.
@@ -126,6 +126,24 @@ def start_latent_ode(
         times=data.schema.times,
         steps=steps or min(data.schema.shape[0] - 1, _STEPS),
     )
+
+
+def whole_reader(data: Dataset, widths: tuple[int, ...]) -> ReaderMaker:
+    """What makes a dense reader of series that all have the times of `data`.
+
+    Raises `ValueError` where they have times of their own.
+    """
+    if data.times is not None and np.ptp(data.times, axis=0).any():
+        raise ValueError(
+            "observations have times of their own, and a dense encoder sees none; take another: "
+            "encoder='ode-rnn'."
+        )
+
+    def make(channels: int, numbers: int, unit: float, key: Key) -> WholeReader:
+        size = 2 * channels * data.schema.shape[0]
+        return WholeReader(MLP(size, numbers, widths, zero_last=True, key=key))
+
+    return make
 
 
 class _Levels(NamedTuple):

@@ -51,6 +51,21 @@ class Reader(eqx.Module):
         return self.head(jnp.concatenate([last, mean, count / len(x)]))
 
 
+class WholeReader(eqx.Module):
+    """A dense net that sees all samples at once, with zeros for what was not observed, and which
+    that is: for series that all have the same times, which it is not told."""
+
+    net: MLP
+
+    def __call__(
+        self, x: Float[Array, "time channel"], times: Float[Array, " time"]
+    ) -> Float[Array, " number"]:
+        """The numbers read."""
+        observed = ~jnp.isnan(x)
+        told = jnp.concatenate([jnp.where(observed, x, 0), observed.astype(x.dtype)])
+        return self.net(told.reshape(-1))
+
+
 class GatedLayer(eqx.Module):
     r"""$x \leftarrow (1 - g)\, x + g\, (W * x)$ with the gate $g = \sigma(V * x)$, both
     convolutions of three samples that lie `dilation` apart (after Dauphin et al. 2017, equation
