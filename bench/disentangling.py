@@ -1,6 +1,6 @@
 """Disentanglement of simulated heartbeats by every autoencoding recipe; estimators and bounds.
 
-python bench/disentangling.py [--seeds 5] [--parts bias heartbeats bounds]
+python bench/disentangling.py [--seeds 5] [--parts bias heartbeats bounds pac]
 
 Scores the codes that `disentangling_codes.py` has kept; goes on where it stopped: each row is kept
 in `disentangling.json`, and `DISENTANGLING.md` is written after each.
@@ -13,11 +13,16 @@ import os
 import pathlib
 import platform
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import sklearn
 from disentangling_codes import EQUATION, KINDS, LATENTS, file_of, scored
 from disentangling_page import page
 
+from unweave.data import digits
 from unweave.evaluate import (
     Boosting,
     Forest,
@@ -28,10 +33,12 @@ from unweave.evaluate import (
     conformal,
     coverage,
     dci,
+    exact_interval,
     hoeffding,
     infomec,
     mig,
     modularity,
+    pac_bayes,
     sap,
     udr,
 )
@@ -157,12 +164,62 @@ def bounds() -> dict:
     }  # fmt: skip
 
 
+def networks(seeds: int) -> list[dict]:
+    """PAC-Bayes bounds of a dense network on the built-in digits, with two priors."""
+    every = digits()
+    x = jnp.asarray(every.observations.reshape(len(every), -1) / 16.0, jnp.float32)
+    order = np.random.default_rng(0).permutation(len(x))
+    fitted, counted, new = np.split(order, [600, 1200])
+    rows = []
+    for seed in range(seeds):
+        key = jax.random.key(seed)
+        start = eqx.nn.MLP(64, 10, 32, 1, key=key)
+        labels = jnp.asarray(every.labels)
+        model = descended(start, x[fitted], labels[fitted])
+
+        def share(model: eqx.Module, rows: np.ndarray, labels=labels) -> jax.Array:
+            return jnp.mean(jax.vmap(model)(x[rows]).argmax(1) != labels[rows])
+
+        plain = float(share(model, counted))
+        for name, prior in (("before training", start), ("fitted to others", model)):
+            found = pac_bayes(
+                lambda model: share(model, counted),
+                model, prior, n=len(counted), draws=2000, key=key,
+            )  # fmt: skip
+            rows.append({
+                "prior": name, "seed": seed, "plain": plain, "truth": float(share(model, new)),
+                "exact": exact_interval(round(plain * len(counted)), len(counted),
+                                        confidence=0.9)[1],
+            } | {word: getattr(found, word) for word in
+                 ("weights", "n", "divergence", "deviation", "error", "bound")})  # fmt: skip
+    return rows
+
+
+def descended(model: eqx.Module, x: jax.Array, y: jax.Array) -> eqx.Module:
+    """The network after 500 steps of Adam on all of these."""
+    rule = optax.adam(1e-2)
+
+    def loss(model: eqx.Module) -> jax.Array:
+        logits = jax.vmap(model)(x)
+        return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
+
+    @eqx.filter_jit
+    def step(model: eqx.Module, state):
+        updates, state = rule.update(eqx.filter_grad(loss)(model), state)
+        return eqx.apply_updates(model, updates), state
+
+    state = rule.init(eqx.filter(model, eqx.is_inexact_array))
+    for _ in range(500):
+        model, state = step(model, state)
+    return model
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Disentanglement of simulated heartbeats.")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument(
-        "--parts", nargs="+", choices=("bias", "heartbeats", "bounds"),
-        default=["bias", "bounds", "heartbeats"],
+        "--parts", nargs="+", choices=("bias", "heartbeats", "bounds", "pac"),
+        default=["bias", "bounds", "pac", "heartbeats"],
     )  # fmt: skip
     options = parser.parse_args()
     file = HERE / "disentangling.json"
@@ -184,6 +241,9 @@ def main() -> None:
         keep()
     if "bounds" in options.parts and "bounds" not in results:
         results["bounds"] = bounds()
+        keep()
+    if "pac" in options.parts and "pac" not in results:
+        results["pac"] = networks(3)
         keep()
     if "heartbeats" in options.parts:
         for seed in range(options.seeds):

@@ -20,7 +20,7 @@ from unweave._many import many, real
 from unweave.data import Dataset, Split, heartbeats, split_at_random
 from unweave.equations import equation, parse, zoo_text
 from unweave.evaluate import explained_variance, summarise
-from unweave.recipes import RECIPES, beta_vae, dip_vae, qlae
+from unweave.recipes import RECIPES, beta_vae, dip_vae, latent_ode, qlae
 from unweave.run import fit
 from unweave.train import Recipe
 
@@ -43,6 +43,10 @@ KINDS |= {
     "dip-vae, of samples": functools.partial(dip_vae, of_samples=True),
     "beta-vae, 50 nats": functools.partial(beta_vae, capacity=50.0, epochs=100),
     "qlae, 30 values": functools.partial(qlae, values=30, epochs=200),
+    # a net reads the latents of the equation of the zoo off a beat; that equation decodes them
+    "latent-ode, zoo:ecg": functools.partial(
+        latent_ode, equation="zoo:ecg", encoder="dense", hide=0.0, epochs=60
+    ),
 }
 
 
