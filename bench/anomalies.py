@@ -22,11 +22,12 @@ import numpy as np
 from anomalies_page import page
 from anomaly_sets import SETS, Task
 
-from unweave import detect
+from unweave import Inverted, detect
 from unweave._schema import Schema
 from unweave.data import dataset, split_at_random
 from unweave.detect import Calibrated, Detector, Score
-from unweave.recipes import autoencoder, gan, gaussian_mixture, pca, vae
+from unweave.equations import equation, parse
+from unweave.recipes import autoencoder, diffusion, flow, gan, gaussian_mixture, pca, vae
 from unweave.run import fit
 from unweave.targets import surprise
 
@@ -87,6 +88,14 @@ def small_mixture():
     return gaussian_mixture(latents=4, components=5)
 
 
+def small_flow():
+    return flow(**(NET | {"widths": (64, 64, 64)}))
+
+
+def small_diffusion():
+    return diffusion(**(NET | {"widths": (64, 64, 64)}))
+
+
 BASELINES: dict[str, Detector] = {
     "distance to the mean": detect.distance_to_mean(),
     "Sub-PCA": detect.sub_pca(),
@@ -108,7 +117,30 @@ MODELS: dict[Callable, dict[str, Callable]] = {
         "VAE, density (bound)": surprised,
     },
     small_gan: {"GAN, critic": lambda model, normal, conditions: detect.critic(model)},
+    small_flow: {"flow, density": surprised},
+    small_diffusion: {"diffusion, density (estimate)": surprised},
 }
+#: A beat as five waves and a level, each wave with a height, a place and a width of its own (after
+#: the five waves of McSharry et al. 2003), in shares of the beat.
+WAVES, WAVE_WIDTH = 5, (0.01, 0.2)
+EQUATION = "equation of five waves, both at once"
+
+
+def five_waves(normal: np.ndarray):
+    """The equation, its latents of each beat by least squares."""
+    text = ["time in s", "phase' = 1", "phase(0) = 0"]
+    waves = []
+    for i in range(WAVES):
+        low, high = i / WAVES - 0.15, (i + 1) / WAVES + 0.15
+        text += [f"c{i} in ({low:.3f}, {high:.3f}) s per record",
+                 f"h{i} in (-6, 6) per record",
+                 f"w{i} in ({WAVE_WIDTH[0]}, {WAVE_WIDTH[1]}) s per record"]  # fmt: skip
+        waves.append(f"h{i}*exp(-((phase - c{i})/w{i})^2/2)")
+    text += ["level in (-3, 3) per record", "observe value = level + " + " + ".join(waves)]
+    times = np.linspace(0, 1, normal.shape[1])
+    with jax.enable_x64(True):
+        model = equation(parse("\n".join(text)), times=times)
+    return Inverted(decoder=model, starts=6, steps=60)
 
 
 def measured(scores: np.ndarray, task: Task) -> dict[str, float]:
@@ -218,6 +250,16 @@ def run_models(kept: Kept, name: str, task: Task, seeds: int) -> None:
                 kept.add(name, method, seed, seconds, measured(found, task))
 
 
+def run_equation(kept: Kept, name: str, task: Task) -> None:
+    """Of beats alone: a window of a series may begin anywhere in a beat."""
+    if task.begin is not None or kept.has(name, EQUATION, 0):
+        return
+    began = time.perf_counter()
+    score = detect.joint_surprise(five_waves(task.train), task.train.astype(np.float64))
+    found = score(task.x.astype(np.float64))
+    kept.add(name, EQUATION, 0, time.perf_counter() - began, measured(found, task))
+
+
 def run_peers(kept: Kept, name: str, task: Task, seeds: int, python: str) -> None:
     for method in PEERS:
         for seed in range(1 if method in SURE else seeds):
@@ -246,6 +288,7 @@ def main() -> None:
             kept.results["alarms"] = alarms(task)
             kept.write()
         if "models" not in options.without:
+            run_equation(kept, name, task)
             run_models(kept, name, task, options.seeds)
         if options.python and "peers" not in options.without:
             run_peers(kept, name, task, options.seeds, options.python)
