@@ -70,7 +70,7 @@ def detect_parser(
     judges = (
         "mean, sub-pca, neighbours, shape-neighbours, local-density, isolation-forest, together, "
         "matrix-profile:SAMPLES; or a run folder, with :reconstruction, :by-sample, :surprise, "
-        ":latents, :prior, :joint, :critic, :confidence, :entropy or :energy after it"
+        ":latents, :prior, :joint, :critic, :confidence, :entropy, :energy or :spans after it"
     )
     parser.add_argument("judges", nargs="+", metavar="DETECTOR", help=judges)
     normal = parser.add_argument_group("normal and labels")
