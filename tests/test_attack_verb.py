@@ -44,6 +44,15 @@ def test_a_classifier_is_attacked_within_a_smooth_budget(unweave, refused, beats
     assert "positive" in refused("attack", beats_run, "--epsilon", 0)
 
 
+def test_surrogates_are_distilled_from_what_the_run_answers(unweave, beats_run):
+    words = ("--epsilon", 2, "--attacks", "fgsm", "-n", 12, "--surrogates", "distilled")
+    found = json.loads(unweave("attack", beats_run, *words, "--json"))
+    assert list(found["attacks"]) == ["FGSM", "transfer from distilled"]
+    (told,) = found["distilled"]
+    assert told["kind"] == "agreement"
+    assert told["agreement"] > 0.5
+
+
 def test_figures_refuse_what_does_not_fit():
     beats = small_beats().test
     with pytest.raises(ValueError, match="one for each"):

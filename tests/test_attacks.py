@@ -13,6 +13,7 @@ from unweave.robust import (
     APGD,
     L2,
     PGD,
+    AbstractBudget,
     Boundary,
     CarliniWagner,
     DeepFool,
@@ -28,7 +29,34 @@ from unweave.robust import (
     wilson,
 )
 from unweave.robust._gradient import checkpoints
+from unweave.robust._mass import hills, moved_mass, tiles
 from unweave.robust._square import _sides
+
+
+class Cross(AbstractBudget):
+    """The budget of a user, its own norm."""
+
+    radius: float
+    norm_name = "L1"
+    plain = True
+
+    def norm(self, s):
+        return jnp.abs(s).sum()
+
+    def project(self, s):
+        return s / jnp.maximum(1.0, self.norm(s) / self.radius)
+
+    def steepest(self, slope):
+        return jnp.sign(slope) * (jnp.abs(slope) == jnp.abs(slope).max())
+
+    def draw(self, key, like):
+        return jnp.zeros_like(like)
+
+    def spread(self, s):
+        return s
+
+    def with_radius(self, radius):
+        return Cross(radius)
 
 
 def l1(w):
@@ -165,6 +193,72 @@ def test_windows_shrink_as_published():
     assert np.all(np.diff(sides) <= 0)
 
 
+def test_a_hill_stands_beside_a_hollow_as_published():
+    """Equation 2, summed as it is written: 1 / (n + 1 - k)^2 of k up to how near the middle is."""
+    side = 6
+    away = (jnp.arange(side)[None], jnp.arange(side)[None])
+    found = np.asarray(hills(away, side, jnp.asarray([0])))[0]
+    upper, n = np.zeros((3, side)), side // 2
+    for r in range(3):
+        for c in range(side):
+            near = n - max(abs(r - 3 // 2), abs(c - side // 2))
+            upper[r, c] = sum(1 / (n + 1 - k) ** 2 for k in range(near + 1))
+    assert np.allclose(found, np.vstack([upper, -upper]), atol=1e-6)
+    assert np.allclose(hills(away, side, jnp.asarray([1]))[0], found.T)
+
+
+@pytest.mark.parametrize("shape", [(5,), (12, 2), (6, 7, 3)], ids=("vector", "series", "picture"))
+def test_length_moves_from_window_to_window_and_none_is_lost(shape):
+    rng = np.random.default_rng(len(shape))
+    key = jax.random.key(len(shape))
+    s = jnp.asarray(rng.normal(size=(30, *shape)), jnp.float32)
+    begun = np.asarray(tiles(s, key)).reshape(30, -1)
+    assert np.allclose(np.linalg.norm(begun, axis=1), 1, atol=1e-5)
+    s = s / jnp.asarray(np.linalg.norm(np.asarray(s).reshape(30, -1), axis=1), s.dtype).reshape(
+        -1, *(1,) * len(shape)
+    )
+    for radius, side in ((1.0, 3), (1.5, 2), (1.0, 1)):
+        moved = moved_mass(s, jnp.asarray(radius), jnp.asarray(side), key)
+        lengths = np.linalg.norm(np.asarray(moved).reshape(30, -1), axis=1)
+        # algorithm 3: what the ball has left over is spent at once
+        assert np.allclose(lengths, radius, atol=1e-5)
+        changed = np.asarray(moved != s).reshape(30, -1).sum(1)
+        assert changed.max() <= 2 * side ** max(1, len(shape) - 1) * (shape[-1] if shape[1:] else 1)
+
+
+@pytest.mark.parametrize("budget", [L2(0.6), Smooth(L2(0.6), 1.5)], ids=("l2", "smooth"))
+def test_square_never_leaves_a_ball_or_the_range(budget):
+    model = linear(classes=3, shape=(12, 2))
+    x, y = inputs(model, n=24, shape=(12, 2))
+    x = np.clip(x, -1, 1)
+    y = np.asarray(model.predict(jnp.asarray(x))).argmax(1)
+    one = attack(
+        model, x, budget=budget, answers=y, attacks=(Square(steps=60),), valid=(-1.0, 1.0),
+        checks=False, quiet=True,
+    ).attacks[0]  # fmt: skip
+    moved = (one.perturbed - x).reshape(len(x), -1)
+    assert np.linalg.norm(moved, axis=1).max() <= 0.6 * (1 + 1e-5)
+    assert one.sizes.max() <= 0.6 * (1 + 1e-5)
+    assert np.abs(one.perturbed).max() <= 1
+    exact = distances(model, x, y, np.linalg.norm)
+    assert np.all(one.standing[exact > 0.6])
+    assert 2 + 60 * one.accuracy <= one.queries < 62
+    assert (one.gradients, one.kind) == (0, "black-box")
+
+
+def test_square_within_l2_finds_most_of_what_there_is(two):
+    model, x, _ = two
+    slope = np.asarray(model.net.weight)[0] - np.asarray(model.net.weight)[1]
+    goal = move(targets.class_logit(model, 0))
+    found = attack(goal, x, budget=L2(0.6), attacks=(Square(steps=200),), checks=False, quiet=True)
+    share = (found.after - found.before) / (0.6 * np.linalg.norm(slope))
+    assert share.max() <= 1 + 1e-4
+    assert np.median(share) > 0.93
+    assert share.min() > 0.8
+    # a number without a limit is asked to the end
+    assert found.attacks[0].queries == 202
+
+
 def test_checkpoints_are_the_published_ones():
     ends, _ = checkpoints(100)
     # w_j = ceil(p_j N) of p = 0, 0.22, 0.41, 0.57, 0.7, 0.8, 0.87, 0.93, 0.99
@@ -299,7 +393,7 @@ def test_wilson_is_scipys():
         ({"answers": None}, "true classes"),
         ({"answers": np.full(60, 7)}, "classes are 0 to 1"),
         ({"valid": (0.0, 0.1)}, "valid range"),
-        ({"attacks": (Square(),), "budget": L2(1.0)}, "cannot be played"),
+        ({"attacks": (Square(),), "budget": Cross(1.0)}, "cannot be played"),
         ({"attacks": ()}, "no attack"),
         ({"scale": (1.0,)}, "positive one for each"),
     ],

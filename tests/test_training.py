@@ -190,8 +190,11 @@ def test_the_table_holds_every_recipe():
     # answer need labels: tests/test_schemes.py
     flows = {"flow", "ffjord", "coupling-flow"}
     deep = {"resnet", "revnet", "polynet", "fractalnet", "lm-resnet", "rk-net", "ode-net", "dgcnn"}
+    # reads another model's latents: tests/test_on_latents.py
+    deep |= {"on-latents"}
     # recurrent networks and latent ODEs: tests/test_series.py
-    series = {"gru", "lstm", "ode-rnn", "neural-cde", "latent-ode"}
+    # what reads spans: tests/test_spans.py
+    series = {"span-reader", "gru", "lstm", "ode-rnn", "neural-cde", "latent-ode"}
     # generators with a critic: tests/test_adversarial.py
     games = {"gan", "dcgan", "cgan", "infogan", "aae", "vae-gan", "bigan", "cyclegan", "meg"}
     # so have denoising models: tests/test_denoising.py

@@ -84,6 +84,7 @@ from .data import from_xarray as from_xarray
 from .data import hare_lynx as hare_lynx
 from .data import heartbeat_signals as heartbeat_signals
 from .data import heartbeats as heartbeats
+from .data import planted as planted
 from .data import read_rows as read_rows
 from .data import read_signals as read_signals
 from .data import restore as restore
@@ -251,9 +252,11 @@ from .recipes import rnn_solver as rnn_solver
 from .recipes import runge_kutta_net as runge_kutta_net
 from .recipes import gaussian_mixture as gaussian_mixture
 from .recipes import info_vae as info_vae
+from .recipes import on_latents as on_latents
 from .recipes import pca as pca
 from .recipes import qlae as qlae
 from .recipes import slots as slots
+from .recipes import span_reader as span_reader
 from .recipes import vae as vae
 from .recipes import vq_vae as vq_vae
 

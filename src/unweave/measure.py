@@ -21,6 +21,7 @@ from .evaluate import (
 from .networks import fit_pca
 from .networks.schemes import Classifier, DeepNet, Regressor, parameters, refinements, score
 from .networks.schemes import verdict as depth_verdict
+from .networks.series import SpanReader, likeliest_span, span_log_odds, span_overlap
 from .train import Recipe, Row, Trained
 
 # enough training data to fit PCA as a baseline, and to compare training with test
@@ -73,6 +74,7 @@ def measure(
         "active_latents": summary.active_latents,
         "choices": choices(model, data),
         "prediction": prediction(model, data),
+        "spans": spans(recipe, model, data),
         "split": data.how,
         "notes": list(data.train.notes),
     }
@@ -82,6 +84,34 @@ def choices(model: eqx.Module, data: Split) -> dict[str, Any] | None:
     """What use test data make of the values that latents choose among; None without such."""
     use = choice_use(model, data.test)
     return None if use is None else {**asdict(use), "sentence": use.sentence()}
+
+
+def spans(recipe: Recipe, model: eqx.Module, data: Split) -> dict[str, Any] | None:
+    """How well a reader of spans finds those of the test part, beside spans of the same lengths at
+    any place; None of others."""
+    if not isinstance(model, SpanReader) or recipe.plan is None:
+        return None
+    rows = recipe.plan.rows(data.test.thinned(_ENOUGH))
+    codes = many(model.encode, rows.x, rows.condition)
+    known = np.asarray(rows.answer, np.float64)
+    strange = ~np.isnan(known).any(1)
+    found, known = many(likeliest_span, codes[strange]), known[strange]
+    length = known[:, 1] - known[:, 0]
+    start = np.random.default_rng(0).uniform(size=len(known)) * (len(model.times) - length)
+    chance = np.stack([start, start + length], 1).round()
+    overlap, by_chance = span_overlap(found, known), span_overlap(chance, known)
+    right = (many(span_log_odds, codes) > 0) == strange
+    told = {
+        "n": len(codes), "strange": int(strange.sum()), "right": float(right.mean()),
+        "overlap": float(np.mean(overlap)), "chance": float(np.mean(by_chance)),
+    }  # fmt: skip
+    sentence = (
+        f"says of {100 * told['right']:.1f} % of {told['n']} test series rightly whether anything "
+        f"is strange; of {told['strange']} where something is, the span found and the true one "
+        f"have a mean intersection over union of {told['overlap']:.2f} (as long a span at any "
+        f"place: {told['chance']:.2f})"
+    )
+    return {**told, "sentence": sentence}
 
 
 def prediction(model: eqx.Module, data: Split) -> dict[str, Any] | None:

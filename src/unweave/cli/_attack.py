@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from .. import targets
 from .._latents import Latents
 from .._many import precision
 from .._model import AbstractDecoder, AbstractDensity, AbstractEncoder
-from ..data import Dataset, restore
+from ..data import Dataset, Split, restore
 from ..networks.schemes import Classifier
 from ..robust import (
     APGD,
@@ -24,6 +25,7 @@ from ..robust import (
     Boundary,
     CarliniWagner,
     DeepFool,
+    Distillation,
     LInf,
     Robustness,
     Smooth,
@@ -40,6 +42,7 @@ from ..robust import (
 )
 from ..run import Run, load_run
 from ..sources import Source, read_source, split_source
+from ._attack_surrogates import MOST_ASKED, transfers
 from ._output import Result, check_free
 
 ATTACKS: Mapping[str, Callable[[], AbstractAttack]] = {
@@ -59,10 +62,13 @@ def attack_verb(options: argparse.Namespace) -> Result:
         raise ValueError(f"{options.n} inputs were asked for; give -n at least 1.")
     path = _figure_path(options, fitted)
     target = _target(options, fitted)
-    data = None if target is not None and target.of == "latents" else _test_part(fitted, options.n)
+    of_latents = target is not None and target.of == "latents"
+    parts = None if of_latents else _parts(fitted)
+    data = None if parts is None else parts.test.thinned(options.n)
     goal, x = _subject(options, fitted, target, data)
-    budget = _budget(options, fitted, x, of_latents=data is None)
-    attacks = _attacks(options, budget, goal)
+    budget = _budget(options, fitted, x, of_latents=of_latents)
+    surrogates, told = _surrogates(options, fitted, target, parts, budget)
+    attacks = (*_attacks(options, budget), *surrogates)
     beside: dict[str, Any] = {
         "answers": data.labels if data is not None and target is None else None,
         "conditions": None if data is None else data.conditions,
@@ -72,8 +78,9 @@ def attack_verb(options: argparse.Namespace) -> Result:
     radii = [float(budget.radius) * part for part in _ALONG]
     quick = {**beside, "attacks": _quick(attacks)}
     verdicts = curve(goal, x, budget=budget, radii=radii, **quick)
-    figures = _drawn(path, fitted, verdict, verdicts, of_latents=data is None)
+    figures = _drawn(path, fitted, verdict, verdicts, of_latents=of_latents)
     result = {"run": str(fitted.folder), **verdict.plain(), "figures": figures}
+    result["distilled"] = [asdict(one) for one in told]
     result["curve"] = [
         {"radius": float(one.budget.radius), "robust": one.robust,
          "median_after": float(np.median(one.after))} for one in verdicts
@@ -82,6 +89,7 @@ def attack_verb(options: argparse.Namespace) -> Result:
     if data is not None and target is None:
         worst = [f"{one.name} {100 * (one.accuracy or 0.0):.1f} %" for one in verdict.attacks]
         lines.append(f"left standing by each: {', '.join(worst)}")
+    lines += [one.sentence() for one in told]
     lines += [f"warning: {one}" for one in verdict.warnings]
     return result, "\n".join([*lines, f"figures: {', '.join(figures)}"])
 
@@ -103,8 +111,8 @@ def _target(options: argparse.Namespace, fitted: Run) -> targets.Target | None:
     )
 
 
-def _test_part(fitted: Run, n: int) -> Dataset:
-    """Held-out observations of the run's own data, at most `n`."""
+def _parts(fitted: Run) -> Split:
+    """The run's own data, parted as they were."""
     settings = dict(fitted.settings["data"])
     if not settings:
         raise ValueError(
@@ -112,8 +120,7 @@ def _test_part(fitted: Run, n: int) -> Dataset:
             "unweave.attack(run.model, x, budget=...)."
         )
     source = Source.from_settings(settings)
-    parts = split_source(source, read_source(source), seed=int(fitted.settings["seed"]))
-    return parts.test.thinned(n)
+    return split_source(source, read_source(source), seed=int(fitted.settings["seed"]))
 
 
 def _subject(
@@ -159,22 +166,29 @@ def _budget(
     return Smooth(flat, options.smooth) if kind == "smooth" else flat
 
 
-def _attacks(
-    options: argparse.Namespace, budget: AbstractBudget, goal: AbstractGoal
-) -> tuple[AbstractAttack | Transfer, ...]:
+def _attacks(options: argparse.Namespace, budget: AbstractBudget) -> tuple[AbstractAttack, ...]:
     names = [part.strip() for part in (options.attacks or "").split(",") if part.strip()]
     for name in names:
         if name not in ATTACKS:
             raise ValueError(f"'{name}' is no attack; there are {', '.join(ATTACKS)}.")
-    chosen = tuple(ATTACKS[name]() for name in names) or standard(budget)
+    return tuple(ATTACKS[name]() for name in names) or standard(budget)
+
+
+def _surrogates(
+    options: argparse.Namespace, fitted: Run, target: targets.Target | None, parts: Split | None,
+    budget: AbstractBudget,
+) -> tuple[tuple[Transfer, ...], tuple[Distillation, ...]]:  # fmt: skip
+    """The transfers that were asked for."""
     if not options.surrogates:
-        return chosen
-    runs = [load_run(folder).model for folder in options.surrogates]
-    others = [(f"transfer from {folder}", (model,)) for folder, model in
-              zip(options.surrogates, runs, strict=True)]  # fmt: skip
-    if len(runs) > 1:
-        others.append(("transfer from all of them", tuple(runs)))
-    return (*chosen, *(Transfer(models, name=name) for name, models in others))
+        return (), ()
+    if parts is None:
+        raise ValueError("--surrogates read observations, and latents are attacked; leave it out.")
+
+    def read(other: Run) -> targets.Target | None:
+        return None if target is None else _target(options, other)
+
+    asked = parts.train.thinned(MOST_ASKED)
+    return transfers(options, fitted, target, asked, budget, read)
 
 
 def _quick(attacks: tuple[AbstractAttack | Transfer, ...]) -> tuple[AbstractAttack | Transfer, ...]:

@@ -13,6 +13,7 @@ from .. import detect
 from .._model import AbstractDecoder, AbstractDensity, AbstractEncoder
 from ..data import Dataset
 from ..detect import Calibrated, Detector, Score
+from ..networks.series import SpanReader
 from ..run import Run, load_run
 from ..targets import surprise
 from ._detect_data import Watched, read_watched
@@ -33,7 +34,7 @@ DETECTORS: Mapping[str, Callable[[], Detector]] = {
 }
 #: What is asked of a run, by the word after its folder.
 OF_RUNS = ("reconstruction", "by-sample", "surprise", "latents", "prior", "joint", "critic",
-           "confidence", "entropy", "energy")  # fmt: skip
+           "confidence", "entropy", "energy", "spans")  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,10 +97,12 @@ def _judge(word: str, run: Run | None, watched: Watched, options: argparse.Names
 
 
 def score_of_run(run: Run, word: str, normal: Dataset) -> Score:
-    """What the word asks of a run's model; without a word the first of reconstruction, surprise
-    and entropy that the model has."""
+    """What the word asks of a run's model; without a word the first of spans, reconstruction,
+    surprise and entropy that the model has."""
     model, x, beside = run.model, normal.observations, normal.conditions
     both = isinstance(model, AbstractEncoder) and isinstance(model, AbstractDecoder)
+    if not word and isinstance(model, SpanReader):
+        word = "spans"
     if not word:
         word = "reconstruction" if both else (
             "surprise" if isinstance(model, AbstractDensity) else "entropy")  # fmt: skip
@@ -114,6 +117,7 @@ def score_of_run(run: Run, word: str, normal: Dataset) -> Score:
         "confidence": lambda: detect.confidence(model),
         "entropy": lambda: detect.entropy(model),
         "energy": lambda: detect.energy(model),
+        "spans": lambda: detect.spans(model),
     }
     if word not in asked:
         raise ValueError(f"'{word}' is nothing to ask of a run; there are {', '.join(OF_RUNS)}.")
@@ -173,16 +177,15 @@ def _places(word: str, one: _Found, watched: Watched) -> dict[str, Any]:
     """Where each observation is strangest, and which latent moved most."""
     data, columns = watched.data, {}
     if one.score.within is not None and data.schema.is_series:
-        parts = one.score.by_sample(data.observations, data.conditions)
         times = np.asarray(data.schema.times)
         level = watched.usual_part(one.score)
-        spans = np.array([detect.largest_span(row, level)[:2] for row in parts])
+        spans = one.score.spans(data.observations, data.conditions, level=level)
         columns |= {
             f"{word} from": times[spans[:, 0]],
             f"{word} to": times[np.minimum(spans[:, 1], len(times)) - 1],
         }
-    if one.run is not None and isinstance(one.run.model, AbstractEncoder):
-        model = one.run.model
+    model = None if one.run is None or one.score.places is not None else one.run.model
+    if isinstance(model, AbstractEncoder):
         moved = detect.moved_latents(
             model, data.observations, watched.normal.observations, data.conditions,
             normal_conditions=watched.normal.conditions,

@@ -224,6 +224,8 @@ def _fit_text(result: Mapping[str, Any]) -> str:
     lines += result.get("health", [])
     if result.get("choices") is not None:
         lines.append(result["choices"]["sentence"])
+    if result.get("spans") is not None:
+        lines.append(result["spans"]["sentence"])
     lines += [f"{result['stopped']}, in {result['seconds']:.1f} s", f"run: {result['run']}"]
     lines += [f"{kind}: {result[kind]}" for kind in ("report", "article") if kind in result]
     return "\n".join(lines)

@@ -51,7 +51,8 @@ def attack_parser(verbs: Any, run_verb: Verb) -> None:
     parser.add_argument("--limit", type=float, help="beyond it an input counts as fallen")
     parser.add_argument("--among", metavar="A,B", help="the latents that may be turned (all)")
     parser.add_argument("--surrogates", nargs="+", metavar="RUN",
-                        help="runs whose attacks are tried on this one too")  # fmt: skip
+                        help="runs whose attacks are tried on this one too; or distilled, or "
+                        "distilled:RECIPE, trained on what this one answers")  # fmt: skip
     parser.add_argument("-n", type=int, default=200, help="how many inputs (200)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
@@ -69,7 +70,7 @@ def detect_parser(
     judges = (
         "mean, sub-pca, neighbours, shape-neighbours, local-density, isolation-forest, together, "
         "matrix-profile:SAMPLES; or a run folder, with :reconstruction, :by-sample, :surprise, "
-        ":latents, :prior, :joint, :critic, :confidence, :entropy or :energy after it"
+        ":latents, :prior, :joint, :critic, :confidence, :entropy, :energy or :spans after it"
     )
     parser.add_argument("judges", nargs="+", metavar="DETECTOR", help=judges)
     normal = parser.add_argument_group("normal and labels")

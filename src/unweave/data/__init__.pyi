@@ -17,6 +17,9 @@ from ._heart import beat_shapes as beat_shapes
 from ._heart import heartbeat_signals as heartbeat_signals
 from ._heart import heartbeats as heartbeats
 from ._heart import typical_factors as typical_factors
+from ._plant import PLANTS as PLANTS
+from ._plant import SPAN as SPAN
+from ._plant import planted as planted
 from ._read import guess_kind as guess_kind
 from ._read import read_rows as read_rows
 from ._read import read_signals as read_signals

@@ -42,5 +42,6 @@ from ._series import over_samples as over_samples
 from ._series import period as period
 from ._series import sliding as sliding
 from ._series import starts as starts
+from ._spans import spans as spans
 from ._together import out_of_fold as out_of_fold
 from ._together import together as together

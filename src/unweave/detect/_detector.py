@@ -6,7 +6,9 @@ from typing import Any, TypeAlias
 
 import jax
 import numpy as np
-from jaxtyping import Float, Num
+from jaxtyping import Float, Int, Num
+
+from ._series import largest_span
 
 #: The conditions of observations, a tree of arrays with a row for each, or None.
 Conditions: TypeAlias = Any
@@ -20,13 +22,15 @@ class Score:
 
     `of` takes observations `(n, *shape)` and their conditions. `within` gives each sample of
     series `(n, time)` its part of the score, where the score has parts. `name` is what tables call
-    it, and `unit` that of the number.
+    it, and `unit` that of the number. `places` gives the span `[start, end)` of each series where
+    it is strange, `(n, 2)` in samples, where the score finds spans itself.
     """
 
     name: str
     of: Callable[[Any, Any], Any]
     within: Callable[[Any, Any], Any] | None = None
     unit: str = ""
+    places: Callable[[Any, Any], Any] | None = None
 
     def __call__(self, x: Num[np.ndarray, "n ..."], conditions: Conditions = None) -> Scores:
         """The score of each observation."""
@@ -45,6 +49,23 @@ class Score:
                 "ask a score that reconstructs or compares, such as sub_pca() or neighbours()."
             )
         return np.asarray(self.within(np.asarray(x), conditions), np.float64)
+
+    def spans(
+        self,
+        x: Num[np.ndarray, "n time channel"],
+        conditions: Conditions = None,
+        *,
+        level: float | Float[np.ndarray, " time"],
+    ) -> Int[np.ndarray, "n 2"]:
+        """Where each series is strange, its first sample and the one after its last: as the score
+        finds it itself, else the stretch that exceeds `level` by most (`largest_span`).
+
+        Raises `TypeError` if this score has no parts.
+        """
+        if self.places is not None:
+            return np.asarray(self.places(np.asarray(x), conditions), np.int64)
+        parts = self.by_sample(x, conditions)
+        return np.array([largest_span(row, level)[:2] for row in parts], np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +109,7 @@ def learned(
 
     def learn(normal: np.ndarray, conditions: Conditions, seed: int) -> Score:
         found = score(train(normal, conditions, seed), normal, conditions)
-        return Score(name, found.of, found.within, found.unit)
+        return Score(name, found.of, found.within, found.unit, found.places)
 
     return Detector(name, "model", learn)
 

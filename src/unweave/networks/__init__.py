@@ -89,7 +89,9 @@ from .schemes import ConvField as ConvField
 from .schemes import DeepNet as DeepNet
 from .schemes import Direct as Direct
 from .schemes import GroupNorm as GroupNorm
+from .schemes import LatentNet as LatentNet
 from .schemes import MLPField as MLPField
+from .schemes import OnLatents as OnLatents
 from .schemes import Pooled as Pooled
 from .schemes import Regressor as Regressor
 from .schemes import Reversible as Reversible
@@ -111,3 +113,4 @@ from .series import Reader as Reader
 from .series import Recurrent as Recurrent
 from .series import SeriesNet as SeriesNet
 from .series import SolverUnit as SolverUnit
+from .series import SpanReader as SpanReader

@@ -39,12 +39,14 @@ from ._equation import equation as equation
 from ._flows import coupling_flow as coupling_flow
 from ._flows import ffjord as ffjord
 from ._flows import flow as flow
+from ._on_latents import on_latents as on_latents
 from ._series import dgcnn as dgcnn
 from ._series import gru as gru
 from ._series import latent_ode as latent_ode
 from ._series import lstm as lstm
 from ._series import neural_cde as neural_cde
 from ._series import ode_rnn as ode_rnn
+from ._series import span_reader as span_reader
 from ._variational import NOISES as NOISES
 from ._variational import autoencoder as autoencoder
 from ._variational import beta_tcvae as beta_tcvae
@@ -93,6 +95,7 @@ RECIPES: Mapping[str, Callable[..., Recipe]] = {
     "ode-rnn": ode_rnn,
     "neural-cde": neural_cde,
     "dgcnn": dgcnn,
+    "span-reader": span_reader,
     "latent-ode": latent_ode,
     "equation": equation,
     "hybrid": hybrid,
@@ -105,6 +108,7 @@ RECIPES: Mapping[str, Callable[..., Recipe]] = {
     "lm-resnet": lm_resnet,
     "rk-net": runge_kutta_net,
     "ode-net": neural_ode_net,
+    "on-latents": on_latents,
 }
 
 #: Those that begin with the text of an equation.

@@ -7,16 +7,18 @@ import optax
 
 from .. import train
 from .._model import Key
-from ..data import Dataset
+from ..data import PLANTS, SPAN, Dataset, planted
 from ..networks import series
 from ..networks.series import CDE, GRU, LSTM, ODERNN, AbstractCell, CellMaker
-from ..train import Budget, Descend, Plan, Recipe
+from ..train import Answered, Budget, Descend, Plan, Recipe
 from ._predict import predictor
 
 # gradients through many samples are cut to this length
 _LONGEST = 5.0
 # the divergence has its whole weight after this part of the training
 _WARM_UP = 20
+# the learning rate of a span reader rises over the first of as many parts of the training
+_WARM = 10
 
 
 def gru(
@@ -109,6 +111,40 @@ def dgcnn(
     return predictor("dgcnn", options, net)
 
 
+def span_reader(
+    *,
+    width: int = 32,
+    dilations: tuple[int, ...] = (1, 2, 4, 8, 16),
+    kinds: tuple[str, ...] = tuple(PLANTS),
+    share: float = 0.75,
+    copies: int = 8,
+    epochs: int = 40,
+    batch: int = 64,
+    learning_rate: float = 4e-3,
+    patience: int | None = None,
+    plant_seed: int = 0,
+) -> Recipe:
+    """Dilated gated convolutions that say from which sample to which a series is strange. Where
+    data name no spans (factors `span start` and `span end`), anomalies of these `kinds` are planted
+    into a `share` of `copies` of every normal series, at known places, to learn from."""
+    options = locals()
+
+    def build(data: Dataset, key: Key) -> series.SpanReader:
+        return series.start_span_reader(data, width=width, dilations=dilations, key=key)
+
+    def rows(data: Dataset) -> Answered:
+        if data.factor_names != SPAN:
+            data = planted(data, kinds=kinds, share=share, copies=copies, seed=plant_seed)
+        return train.with_factors(data)
+
+    def stepper(budget: Budget) -> Descend:
+        steps = max(_WARM, budget.steps)
+        rate = optax.warmup_cosine_decay_schedule(0.0, learning_rate, steps // _WARM, steps)
+        return Descend(train.supervised(), _adam(rate))
+
+    return Recipe("span-reader", options, build, Plan(stepper, epochs, batch, patience, rows=rows))
+
+
 def latent_ode(
     *,
     latents: int = 10,
@@ -190,5 +226,5 @@ def _recurrent(name: str, options: dict[str, Any], cell: CellMaker) -> Recipe:
     return Recipe(name, options, build, plan)
 
 
-def _adam(learning_rate: float) -> optax.GradientTransformation:
+def _adam(learning_rate: optax.ScalarOrSchedule) -> optax.GradientTransformation:
     return optax.chain(optax.clip_by_global_norm(_LONGEST), optax.adam(learning_rate))

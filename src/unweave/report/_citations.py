@@ -5,9 +5,11 @@ from typing import Any
 
 from ._bibliography import ADVERSARIAL
 from ._cited_discrete import DISCRETE
+from ._cited_readers import READERS
 
 _ENTRIES: Mapping[str, str] = {
     **ADVERSARIAL,
+    **READERS,
     "kingma2014": """@inproceedings{kingma2014vae,
   author = {Kingma, Diederik P. and Welling, Max},
   title = {Auto-Encoding Variational {Bayes}},
@@ -369,6 +371,8 @@ _USED: Mapping[str, tuple[str, ...]] = {
     "ode-rnn": ("rubanova2019", "kingma2015"),
     "neural-cde": ("kidger2020", "kingma2015"),
     "dgcnn": ("dauphin2017", "bahdanau2015", "kingma2015"),
+    "span-reader": ("devlin2019", "dauphin2017", "bahdanau2015", "kingma2015"),
+    "on-latents": ("alain2017", "kingma2015"),
     "latent-ode": ("rubanova2019", "kingma2014", "kingma2015"),
 }
 

@@ -8,6 +8,8 @@ from ._attack import Transfer as Transfer
 from ._attack import attack as attack
 from ._attack import curve as curve
 from ._attack import standard as standard
+from ._distil import Distillation as Distillation
+from ._distil import distilled as distilled
 from ._game import AbstractAttack as AbstractAttack
 from ._goal import AbstractGoal as AbstractGoal
 from ._goal import cross_entropy as cross_entropy

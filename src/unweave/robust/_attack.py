@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from .._budgets import AbstractBudget, LInf, Smooth
+from .._budgets import L2, AbstractBudget, LInf, Smooth
 from .._many import precision
 from .._model import AbstractPredictor, Key
 from ._asked import Asked, sign_of, words_for
@@ -39,11 +39,11 @@ class Transfer:
 
 
 def standard(budget: AbstractBudget) -> tuple[AbstractAttack, ...]:
-    """The attacks where none are named: APGD with both losses, and Square where the budget is L∞,
-    which needs no gradient (as in AutoAttack, Croce and Hein 2020)."""
+    """The attacks where none are named: APGD with both losses, and Square, which needs no gradient
+    (as in AutoAttack, Croce and Hein 2020)."""
     flat = budget.ball if isinstance(budget, Smooth) else budget
     gradients = (APGD(), apgd_dlr())
-    return (*gradients, Square()) if isinstance(flat, LInf) else gradients
+    return (*gradients, Square()) if isinstance(flat, LInf | L2) else gradients
 
 
 def attack(

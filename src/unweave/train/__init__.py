@@ -50,6 +50,7 @@ from ._discrete import concrete_bits as concrete_bits
 from ._discrete import quantised as quantised
 from ._discrete import straight_through as straight_through
 from ._discrete import sure_bits as sure_bits
+from ._distil import distillation as distillation
 from ._flow_objectives import assign as assign
 from ._flow_objectives import flow_matching as flow_matching
 from ._flow_objectives import likelihood as likelihood

@@ -9,6 +9,8 @@ from ._depth import Stepped as Stepped
 from ._field import ConvField as ConvField
 from ._field import MLPField as MLPField
 from ._field import SplitField as SplitField
+from ._latents import LatentNet as LatentNet
+from ._latents import OnLatents as OnLatents
 from ._memory import AbstractMemory as AbstractMemory
 from ._memory import Backsolve as Backsolve
 from ._memory import Checkpointed as Checkpointed

@@ -25,5 +25,11 @@ from ._readers import GatedLayer as GatedLayer
 from ._readers import Reader as Reader
 from ._readers import WholeReader as WholeReader
 from ._recurrent import Recurrent as Recurrent
+from ._span import SpanReader as SpanReader
+from ._span import likeliest_span as likeliest_span
+from ._span import span_log_odds as span_log_odds
+from ._span import span_membership as span_membership
+from ._span import span_overlap as span_overlap
+from ._span import start_span_reader as start_span_reader
 from ._times import carried_forward as carried_forward
 from ._times import interpolated as interpolated

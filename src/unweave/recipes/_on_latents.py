@@ -1,0 +1,113 @@
+"""A predictor on the latents of a model that was fitted before."""
+
+import functools
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import optax
+
+from .. import train
+from .._many import many, real
+from .._model import AbstractEncoder, Key, require
+from .._save import load_model
+from .._schema import Schema
+from ..data import Dataset, Scale
+from ..detect import latent_names
+from ..networks import MLP
+from ..networks.schemes import LatentNet, OnLatents
+from ..train import Budget, Descend, Recipe, RunFolder, RunFolderError
+from ._predict import predictor
+
+
+def on_latents(
+    *,
+    of: str | eqx.Module | None = None,
+    widths: tuple[int, ...] = (),
+    epochs: int = 100,
+    batch: int = 64,
+    learning_rate: float = 3e-2,
+    patience: int | None = None,
+) -> Recipe:
+    """A classifier, or a regressor where data have factors alone, that reads the latents of another
+    model, which stays as it is: a straight line (a linear probe, Alain and Bengio 2017), or with
+    `widths` hidden layers. `of` is a run's folder, or in Python a model that encodes; to measure it
+    honestly take the run's own data and seed, so that neither saw the test part."""
+    options: dict[str, Any] = locals().copy()
+    options["of"] = of if of is None or isinstance(of, str) else type(of).__name__
+    found = functools.cache(functools.partial(_encoder, of))
+
+    # both parts that training asks for again are encoded once
+    @functools.lru_cache(maxsize=4)
+    def codes(data: Dataset) -> Dataset:
+        return _coded(found(), data)
+
+    def net(data: Dataset, answers: int, key: Key) -> LatentNet:
+        head = MLP(data.schema.size, answers, widths, key=key)
+        return LatentNet(head, Scale.standard(data.observations))
+
+    base = predictor("on-latents", options, net)
+    assert base.plan is not None
+    rows = base.plan.rows
+
+    def finish(model: Any, data: Dataset) -> eqx.Module:
+        return eqx.tree_at(lambda m: m.net, model, OnLatents(found()[0], model.net))
+
+    def stepper(budget: Budget) -> Descend:
+        # no decay: few weights on few latents, which maximum likelihood alone shall choose
+        rate = optax.cosine_decay_schedule(learning_rate, max(1, budget.steps))
+        return Descend(train.supervised(), optax.adam(rate))
+
+    return replace(
+        base,
+        build=lambda data, key: base.build(codes(data), key),
+        plan=replace(base.plan, stepper=stepper, rows=lambda data: rows(codes(data))),
+        finish=finish,
+    )
+
+
+def _encoder(of: str | eqx.Module | None) -> tuple[AbstractEncoder, Schema | None]:
+    """The model, and what it reads, where that is known."""
+    if of is None:
+        raise ValueError(
+            "on-latents needs the run whose latents it reads; give --of RUN, or in Python "
+            "on_latents(of=model)."
+        )
+    model, schema = (of, None) if not isinstance(of, str) else _load(Path(of))
+    require(model, "encoder", tool="on-latents")
+    assert isinstance(model, AbstractEncoder)
+    return model, schema
+
+
+def _load(path: Path) -> tuple[eqx.Module, Schema | None]:
+    folder = RunFolder(path)
+    if not folder.result_file.exists():
+        raise RunFolderError(
+            f"there is no finished run in {path}; give the folder of one, such as --of runs/vae."
+        )
+    file = load_model(folder.model_file)
+    if file.digest != json.loads(folder.result_file.read_text())["model_hash"]:
+        raise RunFolderError(
+            f"{folder.model_file} is not the model that this run wrote (its hash differs); fit "
+            "again, or put the original file back."
+        )
+    return file.model, file.schema
+
+
+def _coded(found: tuple[AbstractEncoder, Schema | None], data: Dataset) -> Dataset:
+    """The latents of every observation in its place; labels and factors stay."""
+    model, schema = found
+    if schema is not None and schema.shape != data.schema.shape:
+        raise ValueError(
+            f"the observations have shape {data.schema.shape}, and the model of --of takes "
+            f"{schema.shape}; read them as that run did (see its run.toml)."
+        )
+    z = many(model.encode, real(data.observations), data.conditions)
+    names = latent_names(model) or tuple(f"z{i + 1}" for i in range(z.shape[1]))
+    codes = Schema("rows", ("latent",), z.shape[1:], names, ("",) * len(names))
+    return replace(
+        data, observations=z, schema=codes, references=None, times=None, inputs=None,
+        input_names=(), input_units=(),
+    )  # fmt: skip
