@@ -54,7 +54,10 @@ def model_and_data(name):
     make, data = RECIPES[name], digits().take(slice(20)) if name in PICTURES else beats()
     there = inspect.signature(make).parameters
     options = {k: v for k, v in (SMALL | OTHERS.get(name, {})).items() if k in there}
-    model = make(**options).build(data, KEY)
+    if name == "on-latents":
+        options["of"] = model_and_data("pca")[0]
+    recipe = make(**options)
+    model = recipe.finish(recipe.build(data, KEY), data)
     x = data.observations[:N]
     return model, x.astype(np.float32) if x.dtype == np.uint8 else x, data.conditions
 

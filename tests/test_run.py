@@ -11,11 +11,14 @@ from dataclasses import replace
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from conftest import ROOT
 from models import ALL_RECIPES, fitted, small_beats
+from unweave import Schema
+from unweave.data import dataset, split_at_random
 from unweave.recipes import vae
 from unweave.run import fit, load_run
 from unweave.track import AbstractTracker
@@ -292,3 +295,11 @@ def test_what_a_killed_writer_left_is_swept_away(tmp_path):
     left.write_bytes(b"half a checkpoint")
     fit(recipe("vae"), small_beats(), out=tmp_path, resume=True, quiet=True)
     assert not left.exists()
+
+
+def test_rows_of_a_table_are_no_pictures():
+    x = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
+    names = tuple("abcde")
+    rows = dataset(x, Schema("rows", ("number",), (5,), names, ("",) * 5))
+    run = fit(vae(latents=2, epochs=1, widths=(4,)), split_at_random(rows), quiet=True)
+    assert run.model.decode(jnp.zeros(2)).shape == (5,)

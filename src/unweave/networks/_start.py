@@ -76,7 +76,9 @@ def start_pair(
     noise = _of_pictures(data, noise)
     scale = _scale_for(data.observations, noise)
     if convolutional is None:
-        convolutional = is_image and min(schema.shape[:-1]) >= _SMALLEST_CONVOLVED
+        # rows of numbers have channels alone, and no place
+        places = schema.shape[:-1]
+        convolutional = is_image and bool(places) and min(places) >= _SMALLEST_CONVOLVED
     encoder_key, decoder_key = split_on_host(key, 2)
     if convolutional:
         encoder: Callable = conv_encoder(schema.shape, moments * latents, key=encoder_key)

@@ -153,6 +153,7 @@ def latent_ode(
     encoder: Literal["ode-rnn", "gru", "cde", "dense"] = "ode-rnn",
     equation: str | None = None,
     hide: float = 0.3,
+    sleep: float = 0.0,
     epochs: int = 300,
     batch: int = 64,
     learning_rate: float = 1e-3,
@@ -162,7 +163,9 @@ def latent_ode(
     2019): of a network, or with `equation` (a file that ends in .ode, or zoo:NAME) of a formula
     whose parameters and initial state are then the latents. In training the encoder is not shown
     the share `hide` of the entries; a dense one, of four times the `hidden` units, is the quickest
-    where all series have the same times."""
+    where all series have the same times. For the share `sleep` of all steps the encoder learns from
+    what the model draws itself (Hinton et al. 1995), which makes the latents of an equation mean
+    what they are called."""
     options = locals()
     text = None
     if equation is not None:
@@ -188,7 +191,10 @@ def latent_ode(
         )  # fmt: skip
 
     def stepper(budget: Budget) -> Descend:
-        objective = train.elbo(warm_up=budget.steps // _WARM_UP, hidden=hide)
+        if sleep:
+            objective = train.wake_sleep(round(sleep * budget.steps), hidden=hide)
+        else:
+            objective = train.elbo(warm_up=budget.steps // _WARM_UP, hidden=hide)
         return Descend(objective, _adam(learning_rate))
 
     plan = Plan(stepper, epochs, batch, patience, rows=train.conditioned, looks=5)

@@ -115,3 +115,4 @@ from ._supervised import supervised as supervised
 from ._supervised import told_factors as told_factors
 from ._supervised import told_labels as told_labels
 from ._supervised import with_factors as with_factors
+from ._wake_sleep import wake_sleep as wake_sleep
