@@ -171,3 +171,27 @@ def test_a_perfect_critic_gives_the_total_correlation():
         state, _ = step(state, z[rows], jax.random.key(i))
     estimate = jax.vmap(state.model)(z).mean()
     assert estimate == pytest.approx(-0.5 * np.log(1 - r**2), abs=0.12)
+
+
+def test_awake_the_bound_moves_all_and_asleep_it_moves_what_decodes(linear_data, linear_vae):
+    x, key, step = jnp.asarray(linear_data.observations), jax.random.key(7), jnp.asarray(0)
+    same = jax.random.split(key, 3)[0]
+
+    def gradient(objective, key):
+        return eqx.filter_grad(lambda model: objective(model, x, key, step)[0])(linear_vae)
+
+    def flat(tree):
+        return np.concatenate([np.ravel(g) for g in jax.tree.leaves(tree)])
+
+    bound = gradient(train.elbo(), same)
+    awake, asleep = (gradient(train.wake_sleep(n, draws=8), key) for n in (0, 10))
+    np.testing.assert_allclose(flat(awake), flat(bound), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(flat(asleep.decoder), flat(bound.decoder), rtol=1e-4, atol=1e-4)
+    loss, metrics = train.wake_sleep(10, draws=8)(linear_vae, x, key, step)
+    assert float(loss) == pytest.approx(float(train.elbo()(linear_vae, x, same, step)[0]), rel=1e-5)
+    # the encoder of principal axes is the posterior itself: what it makes of the model's own draws
+    # is the posterior's entropy on average, and nothing moves it
+    log_std = train.variational_terms(linear_vae, x, same).log_std
+    entropy = float(log_std[0].sum()) + 0.5 * LATENTS * (1 + np.log(2 * np.pi))
+    assert float(metrics["sleep"]) == pytest.approx(entropy, abs=0.1)
+    assert np.linalg.norm(flat(asleep.encoder)) < 0.2 * np.linalg.norm(flat(bound.encoder) * 10)
