@@ -1,10 +1,12 @@
 """BibTeX of the methods that a run used."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ._bibliography import ADVERSARIAL
 from ._cited_discrete import DISCRETE
+from ._cited_tools import TOOLS
 
 _ENTRIES: Mapping[str, str] = {
     **ADVERSARIAL,
@@ -317,6 +319,7 @@ _ENTRIES: Mapping[str, str] = {
   year = {2015}
 }""",
     **DISCRETE,
+    **TOOLS,
 }
 #: The solver and the library behind each method that an equation may be solved with.
 _SOLVED_BY: Mapping[str, tuple[str, ...]] = {
@@ -373,14 +376,15 @@ _USED: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def citations(recipe: str) -> tuple[str, ...]:
-    """The BibTeX entries of what `recipe` uses; none for a recipe of the user's own."""
-    return tuple(_ENTRIES[key] for key in _USED.get(recipe, ()))
+def keys_of_recipe(recipe: str) -> tuple[str, ...]:
+    """The keys of what `recipe` uses; none for a recipe of the user's own."""
+    return _USED.get(recipe, ())
 
 
 def bibtex(keys: Iterable[str]) -> tuple[str, ...]:
-    """The BibTeX entries of these keys, each called by its key."""
-    return tuple(_ENTRIES[key] for key in keys)
+    """The BibTeX entries of these keys, each once and called by its key."""
+    keys = dict.fromkeys(keys)
+    return tuple(re.sub(r"\{[^,]+", lambda _, k=k: f"{{{k}", _ENTRIES[k], count=1) for k in keys)
 
 
 def keys_of_equation(account: Mapping[str, Any]) -> tuple[str, ...]:
