@@ -104,5 +104,14 @@ def test_a_dictionary_of_an_equation_and_a_network(unweave, tmp_path):
     assert main(["fit", str(tmp_path / "decay.ode"), *data, "--out", "law"]) == 0
     assert main(["fit", "pca", *data, "--split", "random", "--latents", "3", "--out", "net"]) == 0
     found = answer(unweave, "dictionary", "law", "net")
+    # both were asked, and both pages say so
+    for folder, page in zip(("net", "law"), found["reports"], strict=True):
+        text = (tmp_path / page).read_text()
+        assert page == f"{folder}/report.html"
+        assert "Which latents of net carry which parameter of law?" in text
+        assert "spearman1910" in text
+    assert main(["report", "law", "--latex", "article"]) == 0
+    assert r"\cite{spearman1910,brown1910}" in (tmp_path / "article" / "article.tex").read_text()
+    assert len(list((tmp_path / "article" / "figures").glob("dictionary-*.pdf"))) == 1
     assert min(found["together"]) > 0.95
     assert min(found["ceiling"]) > 0.95

@@ -122,7 +122,9 @@ def _answer(
             for word, values in (("as they are", verdict.before), ("attacked", verdict.after))
         ]  # fmt: skip
     for one in verdict.attacks:
-        spent = f"{one.kind}, {one.gradients:.0f} gradients and {one.queries:.0f} looks each"
+        looks = ((one.gradients, "gradients"), (one.queries, "looks"))
+        each = " and ".join(f"{spent:.0f} {word}" for spent, word in looks if spent)
+        spent = f"{one.kind}, {each} each" if each else one.kind
         if one.accuracy is not None:
             low, high = wilson(round(one.accuracy * verdict.n), verdict.n)
             rows.append((one.name, share(one.accuracy), between(low, high), n, spent))
@@ -270,7 +272,7 @@ def _drawn(
         middle, low, high = (
             np.array([np.quantile(v, q) for v in every]) for q in (0.5, 0.25, 0.75)
         )
-        label = f"{verdict.what}, median and quartiles"
+        label = f"{verdict.what}, median"
     else:
         bands = [(one.robust, *(one.interval or (0.0, 1.0))) for one in verdicts]
         clean = verdict.clean or 0.0
@@ -281,8 +283,17 @@ def _drawn(
     )
     files = [save_figure(figure, path.with_stem(path.stem + "-curve"), options)]
     numbers = {f"radius ({unit})": radii, "middle": middle, "low": low, "high": high}
-    shown = "With its 95 % interval" if verdict.robust is not None else "With quartiles"
-    pictures = [picture(fitted, figure, f"{shown}, by the attacks that see gradients.", numbers)]
+    shown = "The share that stands, with its 95 % interval"
+    if verdict.robust is None:
+        shown = "The median, with quartiles"
+    pictures = [
+        picture(
+            fitted,
+            figure,
+            f"{shown}, at several radii, by the attacks that see gradients.",
+            numbers,
+        )
+    ]
     if not of_latents:
         order = np.argsort(verdict.by < 0, kind="stable")
         x, moved = (restore(part[order], fitted.schema) for part in (verdict.x, verdict.perturbed))
@@ -307,7 +318,7 @@ def _titles(fitted: Run, verdict: Robustness, order: np.ndarray) -> list[str]:
     """What became of each: the number, or the classes."""
     before, after = verdict.before[order], verdict.after[order]
     if verdict.robust is None or not isinstance(fitted.model, Classifier):
-        return [f"{a:.3g} → {b:.3g}" for a, b in zip(before, after, strict=True)]
+        return [f"{a:.3g} → {b:.3g}".replace("-", "−") for a, b in zip(before, after, strict=True)]
     predict = fitted.model.predict
     names = fitted.model.names
     said = [np.asarray(predict(jax.numpy.asarray(part[order], np.float32))).argmax(1)

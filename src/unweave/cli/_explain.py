@@ -122,6 +122,7 @@ def _attribution(
         f"{found.method}: {_where(found.values[0], fitted)}",
         trust.sentence(),
     ]  # fmt: skip
+    below = "; the grey area below shows the same" if fitted.schema.is_series else ""
     answer = Answer(
         "explain",
         f"What does {target.name} of example {options.row} come from, by {found.method}?",
@@ -129,7 +130,7 @@ def _attribution(
         {"target": target.name, "method": name, "row": options.row, "orders": orders,
          "seed": options.seed},
         _doubts(trust), _rows(trust, number(result["value"], target.unit)),
-        (picture(fitted, figure, f"{capital(label)}: blue lowers it, orange raises it.",
+        (picture(fitted, figure, f"{capital(label)}: blue lowers it, orange raises it{below}.",
                  _columns(x[0], found.values[0], fitted)),),
         (name, "order", *(["redrawn"] if len(trust.redrawn.rank) else [])),
     )  # fmt: skip
@@ -236,7 +237,7 @@ def _sensitivity(
     schema = fitted.schema
     unit = schema.units[place[-1]]
     label = f"change of {schema.channels[place[-1]]} for one spread of the latent"
-    file, pictures = None, ()
+    file, pictures, asked = None, (), target.name
     if schema.is_series:
         times = np.asarray(schema.times)
         time_label = f"time ({schema.time_unit})" if schema.time_unit else "time"
@@ -245,6 +246,7 @@ def _sensitivity(
             times, moved, names=found.names, time_label=time_label,
             label=f"{label} ({unit})" if unit else label, at=float(times[place[0]]),
         )  # fmt: skip
+        asked = f"{schema.channels[place[-1]]} at {times[place[0]]:.4g} {schema.time_unit}".rstrip()
         file = save_figure(figure, path, options)
         columns = {time_label: times, **dict(zip(found.names, moved, strict=True))}
         pictures = (picture(fitted, figure, f"{capital(label)}, dotted at what was asked.",
@@ -261,10 +263,10 @@ def _sensitivity(
     }  # fmt: skip
     said += [f"{term['state']}: {term['term']} does {100 * term['share']:.0f} % of what happens"
              for term in terms or ()]  # fmt: skip
-    rows = [(f"{target.name}, by {name}", number(moves, unit, 3), "", "1",
+    rows = [(f"{asked}, by {name}", number(moves, unit, 3), "", "1",
              f"slope {number(slopes[name], digits=3)}, exact") for name, moves in most]  # fmt: skip
     answer = Answer(
-        "explain", f"What does {target.name} of example {options.row} depend on?",
+        "explain", f"What does {asked} of example {options.row} depend on?",
         tuple(map(sentence, said)), {"target": target.name, "row": options.row}, (), tuple(rows),
         pictures, ("sensitivity",),
     )  # fmt: skip

@@ -22,6 +22,7 @@ from ..run import Run
 #: What a row of an answer's table holds.
 HEAD = ("measure", "value", "spread", "n", "kind or check")
 _FOLDER = "questions"
+_ORDER = ("explain", "attack", "detect", "disentangle", "dictionary", "bound")
 _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 # what a figure is drawn with; a file that holds anything else is not put into the page
 _TAGS = {
@@ -124,7 +125,7 @@ def keep(run: Run, answer: Answer) -> Path:
 
 
 def kept(run: Run) -> tuple[tuple[Answer, ...], tuple[str, ...]]:
-    """The answers in the folder of `run` that are of its model, in the order of their names, and a
+    """The answers in the folder of `run` that are of its model, by their tools and names, and a
     sentence for each file that cannot be read. What was asked of another model that was there
     before is left out."""
     answers, notes = [], []
@@ -138,6 +139,7 @@ def kept(run: Run) -> tuple[tuple[Answer, ...], tuple[str, ...]]:
                 answers.append(_read(file, words))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             notes.append(f"{_FOLDER}/{file.name} cannot be read and is left out; ask again.")
+    answers.sort(key=lambda one: _ORDER.index(one.verb) if one.verb in _ORDER else len(_ORDER))
     return tuple(answers), tuple(notes)
 
 

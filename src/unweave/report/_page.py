@@ -18,7 +18,17 @@ from ._estimates import facts_of, headline_of, posterior_words, residual_words, 
 from ._figures import answer_figures, figures, is_image, sliders
 from ._mathml import mathml
 from ._tools import sentences_of
-from ._words import count, duration, kind_of_density, noun, number, percent, sentence, verdict
+from ._words import (
+    count,
+    duration,
+    kind_of_density,
+    noun,
+    number,
+    percent,
+    sentence,
+    typeset,
+    verdict,
+)
 
 
 def write_report(where: Path | str, content: ReportContent) -> Path:
@@ -54,7 +64,7 @@ def render(content: ReportContent) -> str:
         ),
         style=Markup(_text("page.css")),
         script=Markup(script),
-        verdict=verdict(content),
+        verdict=[typeset(sentence) for sentence in verdict(content)],
         headline=_headline(content),
         measures=_measures(content),
         figures=figures(content),
@@ -95,8 +105,10 @@ def _answers(content: ReportContent) -> list[dict[str, Any]]:
     """What was asked of the model: each answer with its figures and what was done."""
     return [
         {
-            "name": one.name, "question": one.question, "sentences": one.sentences,
-            "warnings": one.warnings, "rows": one.rows, "command": one.command,
+            "name": one.name, "question": typeset(one.question),
+            "sentences": [typeset(words) for words in one.sentences],
+            "warnings": [typeset(words) for words in one.warnings],
+            "rows": one.rows, "command": one.command,
             "figures": answer_figures(one), "methods": " ".join(sentences_of(one.methods)),
         }
         for one in content.answers
