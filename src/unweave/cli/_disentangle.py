@@ -97,18 +97,18 @@ def _judge(
         entry |= {} if file is None else {"figure": file}
         columns = {"latent": entry["latents"],
                    **dict(zip(names, parted.importance.T, strict=True))}  # fmt: skip
-        label = "Each column sums to one: a latent for each factor has one dark cell in each."
+        label = "Each column sums to one; where a latent stands for a factor, it has most of it."
         pictures = (picture(fitted, figure, label, columns),)
     entry["scores"] = [_score(s) for s in scores]
     return _Judged(entry, tuple(s.sentence for s in scores), tuple(map(_row, scores)), pictures)
 
 
 def _row(score: "DisentanglementScore") -> tuple[str, ...]:
-    ends = [number(float(end), digits=3) for end in (score.each.min(), score.each.max())]
+    ends = " to ".join(f"{end:.3f}" for end in (score.each.min(), score.each.max()))
     check = score.estimator
     if score.permutations:
         check = f"unrelated codes {score.null:.3f}, one of twenty {score.null_high:.3f}; {check}"
-    return (score.name, number(score.value, digits=3), " to ".join(ends), f"{score.n:,}", check)
+    return (score.name, f"{score.value:.3f}", ends, f"{score.n:,}", check)
 
 
 def _alike(

@@ -79,7 +79,7 @@ def _attribution(
 ) -> Result:  # fmt: skip
     from .. import explain, plots  # Matplotlib is only loaded where something is drawn
     from ..equations import find_equation
-    from ..report import Answer, capital, picture, sentence
+    from ..report import Answer, capital, picture
 
     baseline = explain.mean_of(fitted.examples)
     base = np.asarray(baseline.value)
@@ -126,7 +126,7 @@ def _attribution(
     answer = Answer(
         "explain",
         f"What does {target.name} of example {options.row} come from, by {found.method}?",
-        tuple(map(sentence, said)),
+        (said[0], capital(said[1])),
         {"target": target.name, "method": name, "row": options.row, "orders": orders,
          "seed": options.seed},
         _doubts(trust), _rows(trust, number(result["value"], target.unit)),
@@ -222,7 +222,7 @@ def _sensitivity(
     conditions: Any,
 ) -> Result:  # fmt: skip
     from .. import explain, plots  # Matplotlib is only loaded where something is drawn
-    from ..report import Answer, capital, picture, sentence
+    from ..report import Answer, capital, picture
 
     model = fitted.model
     row = jax.tree.map(lambda part: part[0], conditions)
@@ -267,7 +267,7 @@ def _sensitivity(
              f"slope {number(slopes[name], digits=3)}, exact") for name, moves in most]  # fmt: skip
     answer = Answer(
         "explain", f"What does {asked} of example {options.row} depend on?",
-        tuple(map(sentence, said)), {"target": target.name, "row": options.row}, (), tuple(rows),
+        tuple(said), {"target": target.name, "row": options.row}, (), tuple(rows),
         pictures, ("sensitivity",),
     )  # fmt: skip
     return answered(result, [*said, *figure_lines(file)], [(fitted, answer)], options)
