@@ -85,6 +85,7 @@ def test_a_run_is_judged_beside_a_baseline(unweave, tmp_path):
     run = str(tmp_path / "run")
     result = json.loads(unweave(
         "detect", "heartbeats", run, f"{run}:joint", "sub-pca", "--false-alarms", "0.05", "--json",
+        "--no-report",
     ))  # fmt: skip
     table = pd.read_csv(result["output"])
     assert {f"{run} latent", f"{run} moved", f"{run}:joint p", "sub-pca score"} <= set(table)

@@ -12,7 +12,7 @@ from accounts import TEXT, account, arrays, content, latent, run, schema
 from test_report import Page
 from unweave import plots
 from unweave.report import EquationContent, ReportContent, content_of, render, verdict
-from unweave.report._citations import bibtex, citations, keys_of_equation
+from unweave.report._citations import bibtex, keys_of_equation, keys_of_recipe
 from unweave.report._equation_figures import equation_figures
 from unweave.report._estimates import (
     facts_of,
@@ -245,7 +245,7 @@ def test_citations_are_of_what_was_used():
     assert "kvaerno2004" in keys_of_equation(account(solver={"method": "stiff"}))
     for key, entry in zip(keys_of_equation(full), bibtex(keys_of_equation(full)), strict=True):
         assert re.match(rf"@\w+{{{key},\n", entry)
-    assert citations("equation") == ()
+    assert keys_of_recipe("equation") == ()
 
 
 MATHEMATICS = [

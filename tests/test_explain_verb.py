@@ -16,14 +16,14 @@ def run_folder(unweave):
 
 
 def test_explain_says_what_a_surprise_comes_from(unweave, refused, run_folder, tmp_path):
-    text = unweave("explain", run_folder, "--orders", "5", "--quiet")
+    text = unweave("explain", run_folder, "--orders", "5", "--quiet", "--no-report")
     assert "surprise = " in text
     assert "completeness error" in text
     assert "of 5 random orders" in text
     assert (tmp_path / "pca" / "explanation.svg").stat().st_size > 1000
     found = json.loads(
         unweave("explain", run_folder, "--target", "latent:pc1", "--method", "occlusion",
-                "--orders", "3", "--json", "-o", "one.svg")
+                "--orders", "3", "--json", "-o", "one.svg", "--no-report")
     )  # fmt: skip
     assert found["method"] == "occlusion"
     assert len(found["values"]) == 256
@@ -36,7 +36,9 @@ def test_explain_says_what_a_surprise_comes_from(unweave, refused, run_folder, t
 
 
 def test_explain_gives_the_sensitivity_of_an_output(unweave, run_folder, tmp_path):
-    found = json.loads(unweave("explain", run_folder, "--target", "output:10,0", "--json"))
+    found = json.loads(
+        unweave("explain", run_folder, "--target", "output:10,0", "--json", "--no-report")
+    )
     assert set(found["slopes"]) == {"pc1", "pc2", "pc3", "pc4"}
     assert found["terms"] is None
     assert (tmp_path / "pca" / "explanation.svg").stat().st_size > 1000

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from unweave.cli import main
 from unweave.data import heartbeats, split_at_random
 from unweave.recipes import pca
 from unweave.run import fit
@@ -25,8 +24,8 @@ def runs(tmp_path_factory):
     return folder
 
 
-def answer(unweave, *words):
-    return json.loads(unweave(*map(str, words), "--json"))
+def answer(unweave, *words, page=("--no-report",)):
+    return json.loads(unweave(*map(str, words), *page, "--json"))
 
 
 def test_scores_of_two_runs_and_their_likeness(unweave, runs):
@@ -101,8 +100,17 @@ def test_a_dictionary_of_an_equation_and_a_network(unweave, tmp_path):
     text = "time in s\nx' = -k*x\nx(0) in (0.5, 4)  per record\nk in (0.1, 4) per record\n"
     (tmp_path / "decay.ode").write_text(text)
     data = ("decay.csv", "--time", "time", "--by", "who", "--quiet", "--no-report")
-    assert main(["fit", str(tmp_path / "decay.ode"), *data, "--out", "law"]) == 0
-    assert main(["fit", "pca", *data, "--split", "random", "--latents", "3", "--out", "net"]) == 0
-    found = answer(unweave, "dictionary", "law", "net")
+    unweave("fit", tmp_path / "decay.ode", *data, "--out", "law")
+    unweave("fit", "pca", *data, "--split", "random", "--latents", "3", "--out", "net")
+    found = answer(unweave, "dictionary", "law", "net", page=())
+    # both were asked, and both pages say so
+    for folder, page in zip(("net", "law"), found["reports"], strict=True):
+        text = (tmp_path / page).read_text()
+        assert page == f"{folder}/report.html"
+        assert "Which latents of net carry which parameter of law?" in text
+        assert "spearman1910" in text
+    unweave("report", "law", "--latex", "article")
+    assert r"\cite{spearman1910,brown1910}" in (tmp_path / "article" / "article.tex").read_text()
+    assert len(list((tmp_path / "article" / "figures").glob("dictionary-*.pdf"))) == 1
     assert min(found["together"]) > 0.95
     assert min(found["ceiling"]) > 0.95

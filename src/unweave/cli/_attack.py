@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -39,11 +39,17 @@ from ..robust import (
     misclassify,
     move,
     standard,
+    wilson,
 )
 from ..run import Run, load_run
 from ..sources import Source, read_source, split_source
 from ._attack_surrogates import MOST_ASKED, transfers
-from ._output import Result, check_free
+from ._keep import answered, between, figure_lines, figure_path, number, save_figure, share
+from ._output import Result
+from ._progress import is_silent, progress
+
+if TYPE_CHECKING:
+    from ..report import Answer, Picture
 
 ATTACKS: Mapping[str, Callable[[], AbstractAttack]] = {
     "fgsm": fgsm, "pgd": PGD, "apgd": APGD, "apgd-dlr": apgd_dlr, "deepfool": DeepFool,
@@ -53,6 +59,8 @@ ATTACKS: Mapping[str, Callable[[], AbstractAttack]] = {
 _ALONG = (0.25, 0.5, 1.0, 2.0)
 # the radius where none is given: of a range of bytes, of the inputs' spread, in prior scores
 _TENTH, _SCORES = 0.1, 0.5
+# of so many inputs the numbers are kept; a figure draws no more
+_KEPT = 10
 
 
 def attack_verb(options: argparse.Namespace) -> Result:
@@ -60,7 +68,7 @@ def attack_verb(options: argparse.Namespace) -> Result:
     fitted = load_run(options.run)
     if options.n < 1:
         raise ValueError(f"{options.n} inputs were asked for; give -n at least 1.")
-    path = _figure_path(options, fitted)
+    path = figure_path(options, fitted, "attack.svg")
     target = _target(options, fitted)
     of_latents = target is not None and target.of == "latents"
     parts = None if of_latents else _parts(fitted)
@@ -72,13 +80,14 @@ def attack_verb(options: argparse.Namespace) -> Result:
     beside: dict[str, Any] = {
         "answers": data.labels if data is not None and target is None else None,
         "conditions": None if data is None else data.conditions,
-        "attacks": attacks, "seed": options.seed, "quiet": options.quiet or options.json,
+        "attacks": attacks, "seed": options.seed, "quiet": is_silent(options),
     }  # fmt: skip
-    verdict = attack(goal, x, budget=budget, **beside)
-    radii = [float(budget.radius) * part for part in _ALONG]
-    quick = {**beside, "attacks": _quick(attacks)}
-    verdicts = curve(goal, x, budget=budget, radii=radii, **quick)
-    figures = _drawn(path, fitted, verdict, verdicts, of_latents=of_latents)
+    with progress(options, "attacking"):
+        verdict = attack(goal, x, budget=budget, **beside)
+        radii = [float(budget.radius) * part for part in _ALONG]
+        quick = {**beside, "attacks": _quick(attacks)}
+        verdicts = curve(goal, x, budget=budget, radii=radii, **quick)
+    figures, pictures = _drawn(path, fitted, verdict, verdicts, options, of_latents=of_latents)
     result = {"run": str(fitted.folder), **verdict.plain(), "figures": figures}
     result["distilled"] = [asdict(one) for one in told]
     result["curve"] = [
@@ -90,8 +99,69 @@ def attack_verb(options: argparse.Namespace) -> Result:
         worst = [f"{one.name} {100 * (one.accuracy or 0.0):.1f} %" for one in verdict.attacks]
         lines.append(f"left standing by each: {', '.join(worst)}")
     lines += [one.sentence() for one in told]
+    answer = _answer(verdict, lines, pictures, options)
     lines += [f"warning: {one}" for one in verdict.warnings]
-    return result, "\n".join([*lines, f"figures: {', '.join(figures)}"])
+    return answered(result, [*lines, *figure_lines(*figures)], [(fitted, answer)], options)
+
+
+def _answer(
+    verdict: Robustness, lines: list[str], pictures: tuple["Picture", ...],
+    options: argparse.Namespace,
+) -> "Answer":  # fmt: skip
+    """What is kept of a verdict."""
+    from ..report import Answer, capital, sentence
+
+    within = budget_words(verdict.budget)
+    question = (
+        f"What withstands an adversary within {within}?" if verdict.robust is not None
+        else f"How far does an adversary move {verdict.what} within {within}?"
+    )  # fmt: skip
+    n = f"{verdict.n:,}"
+    if verdict.robust is not None and verdict.interval is not None:
+        rows = [
+            ("stand as they are", share(verdict.clean), "", n, ""),
+            ("stand against all attacks", share(verdict.robust), between(*verdict.interval), n,
+             "Wilson's 95 % interval"),
+        ]  # fmt: skip
+    else:
+        rows = [
+            (f"{capital(verdict.what)}, {word}", number(float(np.median(values))),
+             _quartiles(values), n, "median and quartiles")
+            for word, values in (("as they are", verdict.before), ("attacked", verdict.after))
+        ]  # fmt: skip
+    for one in verdict.attacks:
+        looks = ((one.gradients, "gradients"), (one.queries, "looks"))
+        each = " and ".join(f"{spent:.0f} {word}" for spent, word in looks if spent)
+        spent = f"{one.kind}, {each} each" if each else one.kind
+        if one.accuracy is not None:
+            low, high = wilson(round(one.accuracy * verdict.n), verdict.n)
+            rows.append((one.name, share(one.accuracy), between(low, high), n, spent))
+        else:
+            rows.append((one.name, number(float(np.median(one.readings))),
+                         _quartiles(one.readings), n, spent))  # fmt: skip
+    asked = {
+        name: getattr(options, name)
+        for name in ("epsilon", "norm", "smooth", "attacks", "target", "down", "limit", "among",
+                     "surrogates", "n", "seed")
+    }  # fmt: skip
+    return Answer(
+        "attack", question, tuple(map(sentence, lines)), {**asked, "within": within},
+        verdict.warnings, tuple(rows), pictures, _methods(verdict),
+    )  # fmt: skip
+
+
+def _quartiles(values: np.ndarray) -> str:
+    low, high = np.quantile(values, (0.25, 0.75))
+    return f"{number(float(low))} to {number(float(high))}"
+
+
+def _methods(verdict: Robustness) -> tuple[str, ...]:
+    """The words that the report knows the attacks by."""
+    known = [
+        "transfer" if one.kind == "transfer" else one.name.split("-")[0]
+        for one in verdict.attacks
+    ]  # fmt: skip
+    return (*known, *(["wilson"] if verdict.robust is not None else []), "masked")
 
 
 def _target(options: argparse.Namespace, fitted: Run) -> targets.Target | None:
@@ -201,15 +271,12 @@ def _quick(attacks: tuple[AbstractAttack | Transfer, ...]) -> tuple[AbstractAtta
 
 
 def _drawn(
-    path: Path,
-    fitted: Run,
-    verdict: Robustness,
-    verdicts: tuple[Robustness, ...],
-    *,
-    of_latents: bool,
-) -> list[str]:
-    """The figures, and where they are."""
+    path: Path, fitted: Run, verdict: Robustness, verdicts: tuple[Robustness, ...],
+    options: argparse.Namespace, *, of_latents: bool,
+) -> tuple[list[str], tuple["Picture", ...]]:  # fmt: skip
+    """Where the figures are, and what is kept of them."""
     from .. import plots  # Matplotlib is only loaded where something is drawn
+    from ..report import picture
 
     unit = "prior standard scores" if of_latents else _unit(fitted)
     words = budget_words(verdict.budget).replace(f" {float(verdict.budget.radius):.4g}", "", 1)
@@ -219,7 +286,7 @@ def _drawn(
         middle, low, high = (
             np.array([np.quantile(v, q) for v in every]) for q in (0.5, 0.25, 0.75)
         )
-        label = f"{verdict.what}, median and quartiles"
+        label = f"{verdict.what}, median"
     else:
         bands = [(one.robust, *(one.interval or (0.0, 1.0))) for one in verdicts]
         clean = verdict.clean or 0.0
@@ -228,20 +295,44 @@ def _drawn(
     figure = plots.withstood(
         np.asarray(radii), middle, low, high, budget=f"{words} ({unit})", label=label
     )
-    files = [str(plots.save(figure, path.with_stem(path.stem + "-curve")))]
+    files = [save_figure(figure, path.with_stem(path.stem + "-curve"), options)]
+    numbers = {f"radius ({unit})": radii, "middle": middle, "low": low, "high": high}
+    shown = "The share that stands, with its 95 % interval"
+    if verdict.robust is None:
+        shown = "The median, with quartiles"
+    pictures = [
+        picture(
+            fitted,
+            figure,
+            f"{shown}, at several radii, by the attacks that see gradients.",
+            numbers,
+        )
+    ]
     if not of_latents:
         order = np.argsort(verdict.by < 0, kind="stable")
         x, moved = (restore(part[order], fitted.schema) for part in (verdict.x, verdict.perturbed))
         figure = plots.attacked(x, moved, fitted.schema, titles=_titles(fitted, verdict, order))
-        files.insert(0, str(plots.save(figure, path)))
-    return files
+        files.insert(0, save_figure(figure, path, options))
+        label = "Inputs as they were, grey, and attacked, blue."
+        if not fitted.schema.is_series:
+            label = "Inputs as they were, attacked, and what was changed."
+        pictures.insert(0, picture(fitted, figure, label, _columns(x, moved, fitted)))
+    return [file for file in files if file is not None], tuple(pictures)
+
+
+def _columns(x: np.ndarray, moved: np.ndarray, fitted: Run) -> dict[str, Any]:
+    """Of the first few inputs each entry before and after."""
+    x, moved = x[:_KEPT], moved[:_KEPT]
+    places = np.indices(x.shape).reshape(x.ndim, -1)
+    names = ("input", *fitted.schema.axes)
+    return {**dict(zip(names, places, strict=True)), "before": x.ravel(), "after": moved.ravel()}
 
 
 def _titles(fitted: Run, verdict: Robustness, order: np.ndarray) -> list[str]:
     """What became of each: the number, or the classes."""
     before, after = verdict.before[order], verdict.after[order]
     if verdict.robust is None or not isinstance(fitted.model, Classifier):
-        return [f"{a:.3g} → {b:.3g}" for a, b in zip(before, after, strict=True)]
+        return [f"{a:.3g} → {b:.3g}".replace("-", "−") for a, b in zip(before, after, strict=True)]
     predict = fitted.model.predict
     names = fitted.model.names
     said = [np.asarray(predict(jax.numpy.asarray(part[order], np.float32))).argmax(1)
@@ -252,12 +343,3 @@ def _titles(fitted: Run, verdict: Robustness, order: np.ndarray) -> list[str]:
 def _unit(fitted: Run) -> str:
     units = {unit for unit in fitted.schema.units if unit}
     return next(iter(units)) if len(units) == 1 else "the data's units"
-
-
-def _figure_path(options: argparse.Namespace, fitted: Run) -> Path:
-    if options.output is None:
-        assert fitted.folder is not None
-        return fitted.folder / "attack.svg"
-    path = Path(options.output)
-    check_free(path, force=options.force)
-    return path

@@ -1,6 +1,7 @@
 """`unweave bound`: what so many observations promise, and what a run's answers are worth."""
 
 import argparse
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,22 @@ from ..networks import Classifier, Regressor
 from ..networks.schemes import parameters
 from ..run import Run, load_run
 from ..sources import Source, open_source
+from ._keep import answered, between, number, share
 from ._output import Result
+from ._progress import progress
 
 # a weight of 32 bits is one of so many numbers, in nats
 _NATS_OF_A_WEIGHT = 32 * np.log(2)
+
+
+@dataclass(frozen=True)
+class _Promise:
+    """What is promised of a run: for the object, in sentences, as a table, and by which methods."""
+
+    told: dict[str, Any]
+    lines: list[str]
+    rows: list[tuple[str, ...]]
+    methods: tuple[str, ...]
 
 
 def bound_verb(options: argparse.Namespace) -> Result:
@@ -45,30 +58,42 @@ def bound_verb(options: argparse.Namespace) -> Result:
 def _of_run(options: argparse.Namespace, confidence: float) -> Result:
     fitted = load_run(options.run)
     source = Source.from_settings(dict(fitted.settings["data"]))
-    data = open_source(source, seed=int(fitted.settings["seed"]))
+    with progress(options, f"reading the data of {fitted.folder}") as say:
+        data = open_source(source, seed=int(fitted.settings["seed"]))
+        say("asking for the answers")
+        found = _promised(options, fitted, data, confidence)
     result: dict[str, Any] = {
         "run": str(fitted.folder), "n_train": len(data.train), "n_validation":
-        len(data.validation), "n_test": len(data.test), "confidence": confidence,
+        len(data.validation), "n_test": len(data.test), "confidence": confidence, **found.told,
     }  # fmt: skip
+    from ..report import Answer, sentence  # and with it Matplotlib
+
+    question = f"What is promised of it, with {confidence:.0%} confidence?"
+    answer = Answer(
+        "bound", question, tuple(map(sentence, found.lines)), {"confidence": confidence}, (),
+        tuple(found.rows), (), found.methods,
+    )  # fmt: skip
+    return answered(result, found.lines, [(fitted, answer)], options)
+
+
+def _promised(options: argparse.Namespace, fitted: Run, data: Split, confidence: float) -> _Promise:
     if data.test is data.train:
         raise ValueError(
             f"the run in {options.run} held nothing out, and what is promised of new observations "
             "is asked of some that were not fitted; fit again with --split random."
         )
     if isinstance(fitted.model, Classifier):
-        told, lines = _classifier(fitted, data, confidence)
-    elif isinstance(fitted.model, Regressor):
-        told, lines = _regressor(fitted, data, confidence)
-    elif isinstance(fitted.model, AbstractPredictor):
+        return _classifier(fitted, data, confidence)
+    if isinstance(fitted.model, Regressor):
+        return _regressor(fitted, data, confidence)
+    if isinstance(fitted.model, AbstractPredictor):
         raise TypeError(
             f"{type(fitted.model).__name__} gives no answers that bound knows to judge."
         )
-    else:
-        told, lines = _misfits(fitted, data, confidence)
-    return result | told, "\n".join(lines)
+    return _misfits(fitted, data, confidence)
 
 
-def _classifier(fitted: Run, data: Split, confidence: float) -> tuple[dict[str, Any], list[str]]:
+def _classifier(fitted: Run, data: Split, confidence: float) -> _Promise:
     from ..evaluate import calibration_error, conformal, exact_interval, hoeffding
 
     test, held = data.test, data.validation
@@ -85,19 +110,33 @@ def _classifier(fitted: Run, data: Split, confidence: float) -> tuple[dict[str, 
     filled = calibration_error(p, test.labels, adaptive=True)
     limit = conformal(1 - calibrating[np.arange(len(held)), held.labels], confidence=confidence)
     sets = limit.sets(p)
-    share = float(sets[np.arange(len(test)), test.labels].mean())
+    share_held = float(sets[np.arange(len(test)), test.labels].mean())
     told = {
         "error": wrong / len(test), "interval": [low, high], "hoeffding": one.error,
         "weights": size, "hoeffding_of_all_networks": every.error,
         "calibration_error": equal.value, "calibration_floor": equal.floor,
         "calibration_error_adaptive": filled.value,
-        "conformal_coverage": share, "conformal_size": float(sets.sum(1).mean()),
+        "conformal_coverage": share_held, "conformal_size": float(sets.sum(1).mean()),
     }  # fmt: skip
     gap = (
         f"± {every.error:.3g}" if every.error < 1
         else f"nothing: the bound is {every.error:.3g}, and no error is larger than 1"
     )  # fmt: skip
-    return told, [
+    n, sure = f"{len(test):,}", f"{confidence:.0%}"
+    rows = [
+        ("wrong answers", share(told["error"]), between(low, high), n,
+         f"{sure} interval (Clopper and Pearson); ± {one.error:.3g} by Hoeffding"),
+        ("gap to training, all networks", number(every.error, digits=3), "", f"{len(data.train):,}",
+         f"Hoeffding, {size:,} weights of 32 bits" + ("" if every.error < 1 else ": nothing")),
+        ("calibration error, equal bins", number(equal.value, digits=3), "", n,
+         f"by chance {equal.floor:.3g}"),
+        ("calibration error, filled bins", number(filled.value, digits=3), "", n,
+         f"by chance {filled.floor:.3g}"),
+        ("conformal sets hold the class", share(share_held), "", n, f"asked for {sure}"),
+        ("classes in a set, mean", number(told["conformal_size"], digits=3), "", n,
+         f"limit from {limit.n:,} observations that training stopped by"),
+    ]  # fmt: skip
+    lines = [
         f"{wrong} of {len(test):,} held-out answers are wrong, {wrong / len(test):.2%}: "
         f"{low:.2%} to {high:.2%} (Clopper and Pearson, {confidence:.0%}), "
         f"± {one.error:.3g} by Hoeffding",
@@ -105,15 +144,16 @@ def _classifier(fitted: Run, data: Split, confidence: float) -> tuple[dict[str, 
         f"{size:,} weights of 32 bits: {gap}",
         equal.sentence,
         f"sets that hold the true class with {confidence:.0%} (conformal) hold it with "
-        f"{share:.1%} and have {told['conformal_size']:.2f} classes on average",
+        f"{share_held:.1%} and have {told['conformal_size']:.2f} classes on average",
     ]
+    return _Promise(told, lines, rows, ("exact-interval", "hoeffding", "calibration", "conformal"))
 
 
-def _regressor(fitted: Run, data: Split, confidence: float) -> tuple[dict[str, Any], list[str]]:
+def _regressor(fitted: Run, data: Split, confidence: float) -> _Promise:
     from ..evaluate import conformal, coverage
 
     told: dict[str, Any] = {"answers": {}}
-    lines = []
+    lines, rows = [], []
     predicted, before = _answers(fitted, data.test), _answers(fitted, data.validation)
     assert data.test.factors is not None
     assert data.validation.factors is not None
@@ -129,10 +169,16 @@ def _regressor(fitted: Run, data: Split, confidence: float) -> tuple[dict[str, A
             f"{name}: ± {limit.limit:.4g} holds {confidence:.0%} (conformal); of "
             f"{found.n:,} held-out answers {found.share:.1%}"
         )
-    return told, lines
+        rows += [
+            (f"{name}: conformal limit", f"± {number(limit.limit)}", "", f"{limit.n:,}",
+             "from observations that training stopped by"),
+            (f"{name}: answers within it", share(found.share), between(found.low, found.high),
+             f"{found.n:,}", f"asked for {confidence:.0%}"),
+        ]  # fmt: skip
+    return _Promise(told, lines, rows, ("conformal", "exact-interval"))
 
 
-def _misfits(fitted: Run, data: Split, confidence: float) -> tuple[dict[str, Any], list[str]]:
+def _misfits(fitted: Run, data: Split, confidence: float) -> _Promise:
     from ..evaluate import conformal, exact_interval
 
     require(fitted.model, "encoder", "decoder", tool="bound")
@@ -147,11 +193,18 @@ def _misfits(fitted: Run, data: Split, confidence: float) -> tuple[dict[str, Any
     told = {
         "misfit_limit": limit.limit, "coverage": within / len(after), "low": low, "high": high,
     }  # fmt: skip
-    return told, [
+    rows = [
+        ("misfit, conformal limit", number(limit.limit), "", f"{limit.n:,}",
+         "from observations that training stopped by"),
+        ("observations within it", share(within / len(after)), between(low, high),
+         f"{len(after):,}", f"asked for {confidence:.0%}"),
+    ]  # fmt: skip
+    lines = [
         f"{confidence:.0%} of new observations have a misfit of at most {limit.limit:.4g} "
         f"(conformal, {limit.n:,} observations that training did not fit); of {len(after):,} "
         f"held-out ones {within / len(after):.1%} ({low:.1%} to {high:.1%})"
     ]
+    return _Promise(told, lines, rows, ("conformal", "exact-interval"))
 
 
 def _answers(fitted: Run, part: Dataset) -> np.ndarray:

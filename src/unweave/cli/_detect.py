@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os.path import isdir
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +18,12 @@ from ..run import Run, load_run
 from ..targets import surprise
 from ._detect_data import Watched, read_watched
 from ._detect_figure import draw_strange
+from ._keep import answered, between, figure_lines, number
 from ._output import Result, check_free, write_table
+from ._progress import progress
+
+if TYPE_CHECKING:
+    from ..report import Answer
 
 #: The detectors that need no run, by the word of the command line.
 DETECTORS: Mapping[str, Callable[[], Detector]] = {
@@ -51,28 +56,90 @@ def detect_verb(options: argparse.Namespace) -> Result:
     """Scores, p-values and places of what does not fit."""
     rate = options.false_alarms
     runs = {word: load_run(_parts(word)[0]) for word in options.judges if isdir(_parts(word)[0])}
-    watched = read_watched(options, next(iter(runs.values()), None))
     path = _path(options)
-    found = {word: _judge(word, runs.get(word), watched, options) for word in options.judges}
-    columns, accounts, lines = _identity(watched.data), {}, []
-    for word, one in found.items():
-        account, more, line = _account(word, one, watched, rate)
-        accounts[word] = account
-        columns |= more
-        lines.append(line)
+    with progress(options, f"reading {options.data[0]}") as say:
+        watched = read_watched(options, next(iter(runs.values()), None))
+        found, columns, accounts, lines = {}, _identity(watched.data), {}, []
+        for word in options.judges:
+            say(f"judging by {word}")
+            found[word] = one = _judge(word, runs.get(word), watched, options)
+            account, more, line = _account(word, one, watched, rate)
+            accounts[word] = account
+            columns |= more
+            lines.append(line)
     import pandas as pd  # a quarter of a second that most verbs need not wait for
 
+    from .. import plots  # Matplotlib is only loaded where something is drawn
+
     write_table(path, pd.DataFrame(columns))
-    first = next(iter(found.values()))
-    figure = draw_strange(first.score, first.scores, watched, _calibrated(first, watched), rate,
-                          path.with_suffix(".svg"))  # fmt: skip
+    drawn = _draw(next(iter(found.values())), watched, rate)
+    file = None if drawn is None else str(plots.save(drawn[0], path.with_suffix(".svg")))
     result: dict[str, Any] = {
         "n": len(watched.data), "n_normal": len(watched.normal), "rate": rate,
-        "known": watched.known, "detectors": accounts, "output": str(path), "figure": figure,
+        "known": watched.known, "detectors": accounts, "output": str(path), "figure": file,
         "notes": list(watched.notes),
     }  # fmt: skip
+    answers = _answers(options, found, watched, result, lines)
     lines += [*watched.notes, f"scores: {path}"]
-    return result, "\n".join([*lines, *([f"figure: {figure}"] if figure else [])])
+    return answered(result, [*lines, *figure_lines(file)], answers, options)
+
+
+def _draw(one: _Found, watched: Watched, rate: float) -> Any:
+    return draw_strange(one.score, one.scores, watched, _calibrated(one, watched), rate)
+
+
+def _answers(
+    options: argparse.Namespace, found: Mapping[str, _Found], watched: Watched,
+    result: dict[str, Any], lines: Sequence[str],
+) -> list[tuple[Run, "Answer"]]:  # fmt: skip
+    """What each run that was a judge keeps: beside its own figure the numbers of all judges."""
+    from ..report import Answer, picture
+
+    rows = [row for word, one in result["detectors"].items() for row in _rows(word, one, result)]
+    asked = {
+        name: value for name, value in vars(options).items()
+        if name not in ("verb", "json", "quiet", "force", "no_report", "output", "words")
+    }  # fmt: skip
+    answers, seen = [], set()
+    for one in found.values():
+        if one.run is None or one.run.folder is None or one.run.folder in seen:
+            continue
+        seen.add(one.run.folder)
+        drawn = _draw(one, watched, options.false_alarms)
+        name = Path(options.data[0]).name
+        answer = Answer(
+            "detect", f"What in {name} does not fit?", (*lines, *watched.notes), asked, (),
+            tuple(rows), () if drawn is None else (picture(one.run, *drawn),),
+            _methods(found, watched),
+        )  # fmt: skip
+        answers.append((one.run, answer))
+    return answers
+
+
+def _methods(found: Mapping[str, _Found], watched: Watched) -> tuple[str, ...]:
+    """The words that the report knows the detectors by."""
+    words = []
+    for word, one in found.items():
+        asked = word if one.run is None else _parts(word)[1] or one.score.name.split()[0]
+        words.append(asked.partition(":")[0].removeprefix("shape-"))
+    held = any(one.held is not None for one in found.values())
+    return (*words, *(["conformal-p"] if held else []),
+            *(["volume"] if watched.samples is not None else []))  # fmt: skip
+
+
+def _rows(word: str, account: Mapping[str, Any], result: dict[str, Any]) -> list[tuple[str, ...]]:
+    """The numbers of one judge, each with how many observations it is from."""
+    n, rows = f"{result['n']:,}", []
+    if "flagged" in account:
+        low, high = account["achieved"]
+        kind = "held-out normal" if result["known"] else "other"
+        rate = between(low, high, f" expected, by {account['calibrated_on']} {kind} observations")
+        rows.append((f"{word}: flagged", f"{account['flagged']:,}", "", n, rate))
+    for name, key in (("AUROC", "auroc"), ("AUPR", "aupr"), ("VUS-ROC", "vus_roc"),
+                      ("VUS-PR", "vus_pr"), ("AUROC of samples", "sample_auroc")):  # fmt: skip
+        if key in account:
+            rows.append((f"{word}: {name}", number(account[key], digits=3), "", n, "by labels"))
+    return rows or [(f"{word}: scores", "", "", n, "no normal observation was held out")]
 
 
 def _judge(word: str, run: Run | None, watched: Watched, options: argparse.Namespace) -> _Found:

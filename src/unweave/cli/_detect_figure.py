@@ -1,6 +1,6 @@
 """What `unweave detect` draws: a scored recording, or the strangest observations."""
 
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -8,6 +8,9 @@ from .. import detect
 from ..data import restore
 from ..detect import Calibrated, Score
 from ._detect_data import Watched
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # more samples of a recording than this are not told apart on a page
 _MOST = 20_000
@@ -19,9 +22,8 @@ def draw_strange(
     watched: Watched,
     calibrated: Calibrated | None,
     rate: float,
-    path: Path,
-) -> str | None:
-    """Writes the figure; None for observations that are no series."""
+) -> tuple["Figure", str, dict[str, Any]] | None:
+    """The figure, what it shows, and its numbers; None for observations that are no series."""
     from .. import plots  # Matplotlib is only loaded where something is drawn
 
     data = watched.data
@@ -29,10 +31,8 @@ def draw_strange(
         return None
     threshold = None if calibrated is None else calibrated.threshold(rate)
     if data.schema.kind == "windows" and len(data) > 1:
-        figure = _recording(plots, score, scores, watched, threshold)
-    else:
-        figure = _observations(plots, score, scores, watched, calibrated)
-    return str(plots.save(figure, path))
+        return _recording(plots, score, scores, watched, threshold)
+    return _observations(plots, score, scores, watched, calibrated)
 
 
 def _recording(plots, score: Score, scores: np.ndarray, watched: Watched, threshold):
@@ -55,11 +55,15 @@ def _recording(plots, score: Score, scores: np.ndarray, watched: Watched, thresh
     times = data.spans[rows, 0].min() + data.schema.step * np.arange(total)
     unit = data.schema.units[0]
     name = data.schema.channels[0] + (f" ({unit})" if unit else "")
-    return plots.scored_series(
+    figure = plots.scored_series(
         times[part], values[part], by_sample[part], threshold=threshold,
         truth=None if watched.samples is None else truth[part], names=(name, score.name),
         time_unit=data.schema.time_unit,
     )  # fmt: skip
+    columns = {"time": times[part], name: values[part], score.name: by_sample[part]}
+    if watched.samples is not None:
+        columns["labelled"] = truth[part]
+    return figure, f"{strangest} around its strangest window, and its score.", columns
 
 
 def _observations(plots, score: Score, scores: np.ndarray, watched: Watched, calibrated):
@@ -78,4 +82,11 @@ def _observations(plots, score: Score, scores: np.ndarray, watched: Watched, cal
         p = calibrated.p_values(scores[most])
         titles = [f"{name}: p = {value:.2g}" for name, value in zip(titles, p, strict=True)]
     usual = np.nanmean(restore(normal, watched.normal.schema), axis=0)
-    return plots.strangest(restore(x, data.schema), usual, data.schema, spans=spans, titles=titles)
+    x = restore(x, data.schema)
+    figure = plots.strangest(x, usual, data.schema, spans=spans, titles=titles)
+    time = data.schema.axes[0]
+    columns: dict[str, Any] = {time: np.asarray(data.schema.times)}
+    for c, channel in enumerate(data.schema.channels):
+        columns[f"{channel}, usual"] = usual[:, c]
+        columns |= {f"{channel}, {i + 1}: {t}": x[i, :, c] for i, t in enumerate(titles)}
+    return figure, "The strangest observations, each over the mean normal one.", columns

@@ -1,10 +1,9 @@
 """`unweave disentangle` and `unweave dictionary`: which latent stands for what."""
 
 import argparse
-import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,68 +12,156 @@ from .._model import AbstractDecoder, require
 from ..data import Dataset
 from ..run import Run, load_run
 from ..sources import Source, read_source
-from ._output import Result, check_free
+from ._keep import answered, figure_lines, figure_path, number, save_figure
+from ._output import Result
+from ._progress import is_silent, progress
+
+if TYPE_CHECKING:
+    from ..evaluate import Dictionary, DisentanglementScore
+    from ..report import Answer, Picture
 
 # observations that scores are made of, at even steps, where there are more
 _MOST = 2000
 
 
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    """What is said of one run: its entry in the result, sentences, table and figure."""
+
+    entry: dict[str, Any]
+    lines: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    pictures: tuple["Picture", ...] = ()
+
+
 def disentangle_verb(options: argparse.Namespace) -> Result:
     """Scores of a run's latents against known factors; of several runs their likeness too."""
-    from .. import plots
-    from ..evaluate import dci, infomec, mig, modularity, sap, udr
-
     runs = [load_run(path) for path in options.runs]
     for fitted in runs:
         require(fitted.model, "encoder", tool="disentangle")
-    data = _observations(runs[0], options.factors)
-    codes = [_codes(fitted, data) for fitted in runs]
-    factors, names = _factors(data, required=len(runs) == 1)
-    result: dict[str, Any] = {"n": len(data), "factors": list(names), "runs": []}
-    lines: list[str] = []
-    quick = {"permutations": options.permutations, "seed": options.seed}
-    for place, (fitted, z) in enumerate(zip(runs, codes, strict=True)):
-        entry: dict[str, Any] = {"run": str(fitted.folder), "latents": _latent_names(fitted, z)}
-        if factors is not None:
-            if not options.json:
-                print(f"scoring {fitted.folder} …", file=sys.stderr)
-            scores = [mig(z, factors, **quick), sap(z, factors, **quick)]
-            if factors.shape[1] > 1:
-                made = infomec(z, factors, active=_all_if_of_units(fitted, z), **quick)
-                # a forest for every factor: fewer permutations, as said beside the score
-                fewer = {**quick, "permutations": min(options.permutations, 2)}
-                parted = dci(z, factors, **fewer)
-                scores += [modularity(z, factors, **quick), parted.disentanglement]
-                scores += [parted.completeness, parted.informativeness]
-                scores += [made.modularity, made.compactness, made.explicitness]
-                entry["information"] = made.information.tolist()
-                entry["importance"] = parted.importance.tolist()
-                path = _figure(options, fitted, "disentanglement.svg", place)
-                figure = plots.shares(
-                    parted.importance, rows=entry["latents"], columns=names,
-                    title="Share of each factor's importance (DCI)",
-                )  # fmt: skip
-                entry["figure"] = str(plots.save(figure, path))
-            entry["scores"] = [_score(s) for s in scores]
-            lines.append(f"{fitted.folder}")
-            lines += [f"  {score.sentence}" for score in scores]
-            if "figure" in entry:
-                lines.append(f"  figure: {entry['figure']}")
-        result["runs"].append(entry)
-    if len(runs) > 1:
-        alike = udr(codes, **quick)
-        result["udr"] = {
-            "value": alike.value, "each": alike.each.tolist(), "null": alike.null,
-            "null_high": alike.null_high, "estimator": alike.estimator, "n": alike.n,
-        }  # fmt: skip
-        lines.append(alike.sentence)
-    return result, "\n".join(lines)
+    with progress(options, f"reading the data of {runs[0].folder}") as say:
+        data = _observations(runs[0], options.factors)
+        codes = [_codes(fitted, data) for fitted in runs]
+        factors, names = _factors(data, required=len(runs) == 1)
+        result: dict[str, Any] = {"n": len(data), "factors": list(names), "runs": []}
+        lines: list[str] = []
+        judged = []
+        for place, (fitted, z) in enumerate(zip(runs, codes, strict=True)):
+            one = _Judged({"run": str(fitted.folder), "latents": _latent_names(fitted, z)})
+            if factors is not None:
+                say(f"scoring {fitted.folder}")
+                one = _judge(one, fitted, z, factors, names, options, place)
+                lines.append(f"{fitted.folder}")
+                lines += [
+                    f"  {line}" for line in (*one.lines, *figure_lines(one.entry.get("figure")))
+                ]
+            result["runs"].append(one.entry)
+            judged.append(one)
+        alike: list[str] = []
+        if len(runs) > 1:
+            say("comparing the fits")
+            alike = _alike(codes, options, result)
+    answers = [(fitted, _answer(one, data, names, alike, result, options, runs))
+               for fitted, one in zip(runs, judged, strict=True)]  # fmt: skip
+    return answered(result, [*lines, *alike], answers, options)
+
+
+def _judge(
+    one: _Judged, fitted: Run, z: np.ndarray, factors: np.ndarray, names: tuple[str, ...],
+    options: argparse.Namespace, place: int,
+) -> _Judged:  # fmt: skip
+    """The scores of one run, and the figure of which latent is important for which factor."""
+    from .. import plots
+    from ..evaluate import dci, infomec, mig, modularity, sap
+    from ..report import picture
+
+    entry: dict[str, Any] = {**one.entry}
+    quick = {"permutations": options.permutations, "seed": options.seed,
+             "quiet": is_silent(options)}  # fmt: skip
+    scores = [mig(z, factors, **quick), sap(z, factors, **quick)]
+    pictures = ()
+    if factors.shape[1] > 1:
+        made = infomec(z, factors, active=_all_if_of_units(fitted, z), **quick)
+        # a forest for every factor: fewer permutations, as said beside the score
+        fewer = {**quick, "permutations": min(options.permutations, 2)}
+        parted = dci(z, factors, **fewer)
+        scores += [modularity(z, factors, **quick), parted.disentanglement]
+        scores += [parted.completeness, parted.informativeness]
+        scores += [made.modularity, made.compactness, made.explicitness]
+        entry["information"] = made.information.tolist()
+        entry["importance"] = parted.importance.tolist()
+        path = figure_path(options, fitted, "disentanglement.svg", place)
+        title = "Share of each factor's importance (DCI)"
+        figure = plots.shares(parted.importance, rows=entry["latents"], columns=names, title=title)
+        file = save_figure(figure, path, options)
+        entry |= {} if file is None else {"figure": file}
+        columns = {"latent": entry["latents"],
+                   **dict(zip(names, parted.importance.T, strict=True))}  # fmt: skip
+        label = "Each column sums to one; where a latent stands for a factor, it has most of it."
+        pictures = (picture(fitted, figure, label, columns),)
+    entry["scores"] = [_score(s) for s in scores]
+    return _Judged(entry, tuple(s.sentence for s in scores), tuple(map(_row, scores)), pictures)
+
+
+def _row(score: "DisentanglementScore") -> tuple[str, ...]:
+    ends = " to ".join(f"{end:.3f}" for end in (score.each.min(), score.each.max()))
+    check = score.estimator
+    if score.permutations:
+        check = f"unrelated codes {score.null:.3f}, one of twenty {score.null_high:.3f}; {check}"
+    return (score.name, f"{score.value:.3f}", ends, f"{score.n:,}", check)
+
+
+def _alike(
+    codes: list[np.ndarray], options: argparse.Namespace, result: dict[str, Any]
+) -> list[str]:
+    """How alike the latents of several fits are, in a sentence and into the result."""
+    from ..evaluate import udr
+
+    alike = udr(codes, permutations=options.permutations, seed=options.seed)
+    result["udr"] = {
+        "value": alike.value, "each": alike.each.tolist(), "null": alike.null,
+        "null_high": alike.null_high, "estimator": alike.estimator, "n": alike.n,
+    }  # fmt: skip
+    return [alike.sentence]
+
+
+def _answer(
+    one: _Judged, data: Dataset, names: tuple[str, ...], alike: list[str],
+    result: dict[str, Any], options: argparse.Namespace, runs: list[Run],
+) -> "Answer":  # fmt: skip
+    """What is kept with one of the runs."""
+    from ..report import Answer
+
+    rows, methods = list(one.rows), ["MIG", "SAP", "neighbour-information"] if one.rows else []
+    if one.pictures:
+        methods[2:2] = ["modularity", "DCI", "InfoMEC"]
+    if alike:
+        told = result["udr"]
+        ends = f"{min(told['each']):.3f} to {max(told['each']):.3f}"
+        rows.append(
+            (
+                "UDR",
+                number(told["value"], digits=3),
+                ends,
+                f"{told['n']:,}",
+                f"unrelated codes {told['null']:.3f}; {len(runs)} fits, {told['estimator']}",
+            )
+        )
+        methods.append("UDR")
+    question = "Which latent stands for which factor?" if one.rows else (
+        f"Do {len(runs)} fits find the same latents?")  # fmt: skip
+    asked = {"runs": [run.result.get("model_hash", "") for run in runs], "n": len(data),
+             "factors": list(names), "table": options.factors,
+             "permutations": options.permutations, "seed": options.seed}  # fmt: skip
+    return Answer("disentangle", question, (*one.lines, *alike), asked, (), tuple(rows),
+                  one.pictures, tuple(methods))  # fmt: skip
 
 
 def dictionary_verb(options: argparse.Namespace) -> Result:
     """Which latents of a network carry which parameter of a fitted equation."""
     from .. import plots
     from ..evaluate import alternate, dictionary
+    from ..report import Answer, picture
 
     equation, network = load_run(options.equation), load_run(options.network)
     for fitted in (equation, network):
@@ -85,27 +172,31 @@ def dictionary_verb(options: argparse.Namespace) -> Result:
             "equation; give first the run of an equation, then that of a network: unweave "
             "dictionary RUN_EQUATION RUN_NETWORK"
         )
-    data = _observations(network, None).thinned(options.most)
-    parameters, latents = _codes(equation, data), _codes(network, data)
-    halves = tuple(
-        show.codes(equation.model, x, conditions=data.conditions)
-        for x in alternate(data.observations)
-    )
-    kept = np.isfinite(parameters).all(1) & np.isfinite(latents).all(1)
-    kept &= np.isfinite(halves[0]).all(1) & np.isfinite(halves[1]).all(1)
-    names = _latent_names(equation, parameters)
-    made = dictionary(
-        parameters[kept], latents[kept], names=names,
-        latent_names=_latent_names(network, latents),
-        halves=(halves[0][kept], halves[1][kept]), determined=_determined(equation, names),
-        groups=data.groups[kept] if options.across else None, seed=options.seed,
-    )  # fmt: skip
-    path = _figure(options, network, "dictionary.svg")
+    with progress(options, f"reading the data of {network.folder}") as say:
+        data = _observations(network, None).thinned(options.most)
+        say("latents of each observation, and parameters, by least squares")
+        parameters, latents = _codes(equation, data), _codes(network, data)
+        say("parameters of each half of each observation")
+        halves = tuple(
+            show.codes(equation.model, x, conditions=data.conditions)
+            for x in alternate(data.observations)
+        )
+        kept = np.isfinite(parameters).all(1) & np.isfinite(latents).all(1)
+        kept &= np.isfinite(halves[0]).all(1) & np.isfinite(halves[1]).all(1)
+        names = _latent_names(equation, parameters)
+        say("predicting one from the other")
+        made = dictionary(
+            parameters[kept], latents[kept], names=names,
+            latent_names=_latent_names(network, latents),
+            halves=(halves[0][kept], halves[1][kept]), determined=_determined(equation, names),
+            groups=data.groups[kept] if options.across else None, seed=options.seed,
+            quiet=is_silent(options),
+        )  # fmt: skip
+    path = figure_path(options, network, "dictionary.svg")
     columns = [f"{n} ({c:.2f})" for n, c in zip(made.parameters, made.ceiling, strict=True)]
-    figure = plots.shares(
-        made.alone, rows=made.latents, columns=columns,
-        title="Held-out R² of each parameter (its ceiling) from each latent alone",
-    )  # fmt: skip
+    title = "Held-out R² of each parameter (its ceiling) from each latent alone"
+    figure = plots.shares(made.alone, rows=made.latents, columns=columns, title=title)
+    file = save_figure(figure, path, options)
     result = {
         "equation": str(equation.folder), "network": str(network.folder), "n": made.n,
         "parameters": list(made.parameters), "latents": list(made.latents),
@@ -113,14 +204,49 @@ def dictionary_verb(options: argparse.Namespace) -> Result:
         "back_alone": made.back_alone.tolist(), "back": made.back.tolist(),
         "ceiling": made.ceiling.tolist(), "directions": made.directions.tolist(),
         "used": made.used.tolist(), "null": made.null, "estimator": made.estimator,
-        "figure": str(plots.save(figure, path)), "left_out_rows": int((~kept).sum()),
+        "figure": file, "left_out_rows": int((~kept).sum()),
     }  # fmt: skip
     back = [
         f"{name}: R² {value:.2f} from the equation's parameters"
         for name, value in zip(made.latents, made.back, strict=True)
     ]
     head = f"{made.n} observations, {made.estimator}; unrelated pairs reach R² {made.null:.2f}"
-    return result, "\n".join([head, *made.sentences, *back, f"figure: {result['figure']}"])
+    said = [head, *made.sentences, *back]
+    lost = int((~kept).sum())
+    warnings = (f"{lost:,} observations that could not be fitted are left out.",) if lost else ()
+    numbers = {"latent": list(made.latents), **dict(zip(names, made.alone.T, strict=True))}
+    asked = {"equation": equation.result.get("model_hash", ""),
+             "network": network.result.get("model_hash", ""), "across": options.across,
+             "most": options.most, "seed": options.seed}  # fmt: skip
+    answers = [
+        (fitted, Answer("dictionary", f"Which latents of {_name(network)} carry which parameter of "
+                        f"{_name(equation)}?", tuple(said), asked, warnings, _rows(made),
+                        (picture(fitted, figure, f"{title}.", numbers),), ("reliability",)))
+        for fitted in (network, equation)
+    ]  # fmt: skip
+    return answered(result, [*said, *figure_lines(file)], answers, options)
+
+
+def _name(fitted: Run) -> str:
+    """What a run is called: its folder, without where that is."""
+    assert fitted.folder is not None
+    return fitted.folder.resolve().name
+
+
+def _rows(made: "Dictionary") -> tuple[tuple[str, ...], ...]:
+    """What is known of each parameter, and back of each latent."""
+    n, rows = f"{made.n:,}", []
+    for j, name in enumerate(made.parameters):
+        ceiling = number(float(made.ceiling[j]), digits=2)
+        carried = made.carriers.get(name)
+        by = f"{carried[0]} alone {carried[1]:.2f}" if carried else "no latent alone"
+        check = f"ceiling {ceiling or 'not known'}; {by}"
+        rows.append((f"R² of {name} from all latents", number(float(made.together[j]), digits=2),
+                     "", n, check if made.used[j] else "left out: not determined"))  # fmt: skip
+    for name, value in zip(made.latents, made.back, strict=True):
+        rows.append((f"R² of {name} from the parameters", number(float(value), digits=2), "", n,
+                     f"unrelated pairs {made.null:.2f}"))  # fmt: skip
+    return tuple(rows)
 
 
 def _observations(fitted: Run, table: str | None) -> Dataset:
@@ -200,14 +326,3 @@ def _score(score: Any) -> dict[str, Any]:
         "estimator": score.estimator, "n": score.n, "null": score.null,
         "null_high": score.null_high, "permutations": score.permutations, "seed": score.seed,
     }  # fmt: skip
-
-
-def _figure(options: argparse.Namespace, fitted: Run, name: str, place: int = 0) -> Path:
-    """In the run's folder, or the file that was named: of several runs with their numbers."""
-    if options.output is None:
-        assert fitted.folder is not None
-        return fitted.folder / name
-    path = Path(options.output)
-    path = path.with_stem(f"{path.stem}-{place + 1}") if place else path
-    check_free(path, force=options.force)
-    return path

@@ -5,7 +5,7 @@ import argparse
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -19,13 +19,21 @@ from .._model import (
     capabilities,
 )
 from ..run import Run, load_run
-from ._output import Result, check_free
+from ._keep import answered, figure_lines, figure_path, number, save_figure, share
+from ._output import Result
+from ._progress import is_silent, progress
+
+if TYPE_CHECKING:
+    from ..explain import Trust
 
 #: Those whose contributions are from a baseline, and those that fill in what they hide.
 _FROM_BASELINE = ("integrated-gradients", "gradient-times-input")
 _FILLING = ("occlusion", "lime")
 #: How many random orders a deletion is compared with where nothing is said.
 _ORDERS, _FEW_ORDERS = 100, 20
+#: An attribution that deletes better than a smaller share of random orders, or that redrawn weights
+#: rank more alike than this, is doubted.
+_BEATEN, _ALIKE = 0.9, 0.7
 
 
 def explain_verb(options: argparse.Namespace) -> Result:
@@ -38,10 +46,7 @@ def explain_verb(options: argparse.Namespace) -> Result:
             f"--row {options.row} is out of range: the run keeps {n} held-out examples, 0 to "
             f"{n - 1}."
         )
-    assert fitted.folder is not None
-    path = fitted.folder / "explanation.svg" if options.output is None else Path(options.output)
-    if options.output is not None:
-        check_free(path, force=options.force)
+    path = figure_path(options, fitted, "explanation.svg")
     x = fitted.examples[[options.row]]
     conditions = jax.tree.map(lambda part: part[[options.row]], fitted.conditions)
     word = options.target or _usual(fitted.model, x, conditions)
@@ -74,6 +79,7 @@ def _attribution(
 ) -> Result:  # fmt: skip
     from .. import explain, plots  # Matplotlib is only loaded where something is drawn
     from ..equations import find_equation
+    from ..report import Answer, capital, picture
 
     baseline = explain.mean_of(fitted.examples)
     base = np.asarray(baseline.value)
@@ -86,15 +92,16 @@ def _attribution(
         method = partial(method, baseline=base)
     if name in _FILLING:
         method = partial(method, fill=baseline)
-    trust = explain.trusted(
-        method, target, x, conditions=conditions, fill=baseline, baseline=base,
-        orders=orders, seed=options.seed, quiet=options.json or options.quiet,
-    )  # fmt: skip
+    with progress(options, f"explaining {target.name} by {name}"):
+        trust = explain.trusted(
+            method, target, x, conditions=conditions, fill=baseline, baseline=base,
+            orders=orders, seed=options.seed, quiet=is_silent(options),
+        )  # fmt: skip
     found = trust.attribution
     kind = "contribution to" if found.contributions else "slope of"
     label = f"{kind} {target.name}" + (f" ({target.unit})" if target.unit else "")
     figure = plots.attribution(x[0], found.values[0], fitted.schema, label=label)
-    plots.save(figure, path)
+    file = save_figure(figure, path, options)
     deletion, insertion = (
         {"area": order.area, "random": order.random.tolist(), "beaten": order.beaten}
         for order in (trust.orders.deletion, trust.orders.insertion)
@@ -107,15 +114,87 @@ def _attribution(
         "deletion": deletion, "insertion": insertion,
         "redrawn": {"rank": trust.redrawn.rank.tolist(), "area": trust.redrawn.area.tolist()},
         "spread": trust.spread, "saturated": bool(trust.saturated[0]),
-        "sentence": trust.sentence(), "output": str(path),
+        "sentence": trust.sentence(), "output": file,
     }  # fmt: skip
     unit = f" {target.unit}" if target.unit else ""
-    lines = [
+    said = [
         f"{target.name} = {result['value']:.4g}{unit} of example {options.row}, by "
         f"{found.method}: {_where(found.values[0], fitted)}",
-        trust.sentence(), f"figure: {path}",
+        trust.sentence(),
     ]  # fmt: skip
-    return result, "\n".join(lines)
+    below = "; the grey area below shows the same" if fitted.schema.is_series else ""
+    answer = Answer(
+        "explain",
+        f"What does {target.name} of example {options.row} come from, by {found.method}?",
+        (said[0], capital(said[1])),
+        {"target": target.name, "method": name, "row": options.row, "orders": orders,
+         "seed": options.seed},
+        _doubts(trust), _rows(trust, number(result["value"], target.unit)),
+        (picture(fitted, figure, f"{capital(label)}: blue lowers it, orange raises it{below}.",
+                 _columns(x[0], found.values[0], fitted)),),
+        (name, "order", *(["redrawn"] if len(trust.redrawn.rank) else [])),
+    )  # fmt: skip
+    return answered(result, [*said, *figure_lines(file)], [(fitted, answer)], options)
+
+
+def _rows(trust: "Trust", value: str) -> tuple[tuple[str, ...], ...]:
+    """The numbers of an attribution, each with what it is compared with."""
+    rows = [(trust.attribution.target, value, "", "1", "the number explained")]
+    if np.isfinite(trust.completeness[0]):
+        error = share(float(trust.completeness[0]))
+        rows.append(("completeness error", error, "", "1", "contributions against their sum"))
+    for name, order in (
+        ("deletion, area", trust.orders.deletion), ("insertion, area", trust.orders.insertion)
+    ):  # fmt: skip
+        middle, spread = number(order.random.mean(), digits=3), number(order.random.std(), digits=2)
+        n = f"{len(order.random)}"
+        beats = f"better than {100 * order.beaten:.0f} % of them"
+        rows.append((name, number(order.area, digits=3), "", "1", beats))
+        rows.append(("… of random orders", middle, f"± {spread}", n, "the comparison"))
+    redrawn = trust.redrawn
+    for name, values, check in (
+        ("rank correlation, redrawn weights", redrawn.rank, "near 0: it shows what was learned"),
+        ("deletion, area, redrawn weights", redrawn.area, "no better than random orders"),
+    ):
+        if len(values):
+            ends = f"{number(values.min(), digits=3)} to {number(values.max(), digits=3)}"
+            middle = number(float(np.median(values)), digits=3)
+            rows.append((name, middle, ends, f"{len(values)}", check))
+    if trust.attribution.drawn:
+        rows.append(("spread over keys", share(trust.spread), "", f"{trust.keys}", "draws"))
+    return tuple(rows)
+
+
+def _doubts(trust: "Trust") -> tuple[str, ...]:
+    """What speaks against the attribution."""
+    doubts = []
+    if trust.saturated.any():
+        doubts.append("The gradient has vanished at this observation: slopes say nothing here.")
+    order = trust.orders.deletion
+    if order.beaten < _BEATEN:
+        doubts.append(
+            f"Its order deletes better than only {100 * order.beaten:.0f} % of random orders: it "
+            "does not tell what the number rests on."
+        )
+    if len(trust.redrawn.rank) and np.median(trust.redrawn.rank) > _ALIKE:
+        doubts.append(
+            "With redrawn weights it ranks the entries in much the same way: it shows the input "
+            "more than what was learned."
+        )
+    return tuple(doubts)
+
+
+def _columns(x: np.ndarray, values: np.ndarray, fitted: Run) -> dict[str, Any]:
+    """The numbers behind the figure: of a series a row for each time, else one for each entry."""
+    schema = fitted.schema
+    if schema.is_series:
+        times = schema.times
+        columns: dict[str, Any] = {schema.axes[0]: np.asarray(times)}
+        for c, name in enumerate(schema.channels):
+            columns |= {name: x[:, c], f"{name}, attribution": values[:, c]}
+        return columns
+    places = dict(zip(schema.axes, np.indices(x.shape).reshape(x.ndim, -1), strict=True))
+    return {**places, "value": x.ravel(), "attribution": values.ravel()}
 
 
 def _where(values: np.ndarray, fitted: Run) -> str:
@@ -143,6 +222,7 @@ def _sensitivity(
     conditions: Any,
 ) -> Result:  # fmt: skip
     from .. import explain, plots  # Matplotlib is only loaded where something is drawn
+    from ..report import Answer, capital, picture
 
     model = fitted.model
     row = jax.tree.map(lambda part: part[0], conditions)
@@ -157,30 +237,40 @@ def _sensitivity(
     schema = fitted.schema
     unit = schema.units[place[-1]]
     label = f"change of {schema.channels[place[-1]]} for one spread of the latent"
+    file, pictures, asked = None, (), target.name
     if schema.is_series:
         times = np.asarray(schema.times)
         time_label = f"time ({schema.time_unit})" if schema.time_unit else "time"
+        moved = found.scaled[..., place[-1]]
         figure = plots.sensitivities(
-            times, found.scaled[..., place[-1]], names=found.names, time_label=time_label,
+            times, moved, names=found.names, time_label=time_label,
             label=f"{label} ({unit})" if unit else label, at=float(times[place[0]]),
         )  # fmt: skip
-        plots.save(figure, path)
+        asked = f"{schema.channels[place[-1]]} at {times[place[0]]:.4g} {schema.time_unit}".rstrip()
+        file = save_figure(figure, path, options)
+        columns = {time_label: times, **dict(zip(found.names, moved, strict=True))}
+        pictures = (picture(fitted, figure, f"{capital(label)}, dotted at what was asked.",
+                            columns),)  # fmt: skip
     most = sorted(at.items(), key=lambda pair: -abs(pair[1]))
-    said = ", ".join(f"{name} {value:+.3g}" for name, value in most[:4])
+    listed = ", ".join(f"{name} {value:+.3g}" for name, value in most[:4])
     at_row = f"{value:.4g} {unit}".rstrip() + f" of example {options.row}"
-    lines = [f"{target.name} = {at_row}; for one spread of a latent it changes by: {said}"]
+    said = [f"{target.name} = {at_row}; for one spread of a latent it changes by: {listed}"]
+    terms = _terms(model, found.z, row)
     result = {
         "run": str(fitted.folder), "target": target.name, "row": options.row,
         "value": float(value), "latents": dict(zip(found.names, found.z.tolist(), strict=True)),
-        "slopes": slopes, "scaled": at, "terms": None,
-        "output": str(path) if schema.is_series else None,
+        "slopes": slopes, "scaled": at, "terms": terms, "output": file,
     }  # fmt: skip
-    result["terms"] = _terms(model, found.z, row)
-    lines += [f"{term['state']}: {term['term']} does {100 * term['share']:.0f} % of what happens"
-              for term in result["terms"] or ()]  # fmt: skip
-    if schema.is_series:
-        lines.append(f"figure: {path}")
-    return result, "\n".join(lines)
+    said += [f"{term['state']}: {term['term']} does {100 * term['share']:.0f} % of what happens"
+             for term in terms or ()]  # fmt: skip
+    rows = [(f"{asked}, by {name}", number(moves, unit, 3), "", "1",
+             f"slope {number(slopes[name], digits=3)}, exact") for name, moves in most]  # fmt: skip
+    answer = Answer(
+        "explain", f"What does {asked} of example {options.row} depend on?",
+        tuple(said), {"target": target.name, "row": options.row}, (), tuple(rows),
+        pictures, ("sensitivity",),
+    )  # fmt: skip
+    return answered(result, [*said, *figure_lines(file)], [(fitted, answer)], options)
 
 
 def _terms(model: Any, z: np.ndarray, condition: Any) -> list[dict[str, Any]] | None:

@@ -5,7 +5,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from ._parser_scores import Verb
+from ._parser_scores import Verb, progress_options
 
 _METHODS = ("integrated-gradients", "gradient-times-input", "saliency", "smooth-grad",
             "occlusion", "lime", "grad-cam")  # fmt: skip
@@ -25,7 +25,7 @@ def explain_parser(verbs: Any, run_verb: Verb) -> None:
     parser.add_argument("--row", type=int, default=0, help="which of the held-out examples (0)")
     parser.add_argument("--orders", type=int, help="random orders to compare with (100)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    progress_options(parser)
 
 
 def attack_parser(verbs: Any, run_verb: Verb) -> None:
@@ -55,7 +55,7 @@ def attack_parser(verbs: Any, run_verb: Verb) -> None:
                         "distilled:RECIPE, trained on what this one answers")  # fmt: skip
     parser.add_argument("-n", type=int, default=200, help="how many inputs (200)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    progress_options(parser)
 
 
 def detect_parser(
@@ -83,6 +83,7 @@ def detect_parser(
     normal.add_argument("--normal-class", metavar="NAME", help="the class of labels that is normal")
     data_options(parser)
     parser.add_argument("--seed", type=int, default=0)
+    progress_options(parser)
     output = "a table (default: DATA-anomalies.csv), with a figure beside it"
     parser.add_argument("-o", "--output", metavar="FILE", help=output)
     parser.add_argument("--force", action="store_true", help="replace FILE")

@@ -8,6 +8,13 @@ from typing import Any, TypeAlias
 Verb: TypeAlias = Callable[..., argparse.ArgumentParser]
 
 
+def progress_options(parser: argparse.ArgumentParser) -> None:
+    """The options of the verbs whose answers a run's folder keeps."""
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    page = "leave the run's page as it is; the answer is kept all the same"
+    parser.add_argument("--no-report", action="store_true", help=page)
+
+
 def disentangle_parser(verbs: Any, verb: Verb) -> None:
     """The options of `unweave disentangle`."""
     parser = verb(
@@ -21,6 +28,7 @@ def disentangle_parser(verbs: Any, verb: Verb) -> None:
     null = "how many times rows are permuted, for what unrelated codes would reach (20)"
     parser.add_argument("--permutations", type=int, default=20, metavar="N", help=null)
     parser.add_argument("--seed", type=int, default=0)
+    progress_options(parser)
     output = ".svg, .png or .pdf (default: RUN/disentanglement.svg)"
     parser.add_argument("-o", "--output", metavar="FILE", help=output)
     parser.add_argument("--force", action="store_true", help="replace FILE")
@@ -40,6 +48,7 @@ def dictionary_parser(verbs: Any, verb: Verb) -> None:
     most = "at most so many observations, evenly spread (600)"
     parser.add_argument("--most", type=int, default=600, metavar="N", help=most)
     parser.add_argument("--seed", type=int, default=0)
+    progress_options(parser)
     output = ".svg, .png or .pdf (default: RUN_NETWORK/dictionary.svg)"
     parser.add_argument("-o", "--output", metavar="FILE", help=output)
     parser.add_argument("--force", action="store_true", help="replace FILE")
@@ -58,3 +67,4 @@ def bound_parser(verbs: Any, verb: Verb) -> None:
     parser.add_argument("--models", type=float, default=1.0, metavar="M", help=models)
     sure = "how sure (0.95); with both --n and --error it is what is computed"
     parser.add_argument("--confidence", type=float, default=None, metavar="C", help=sure)
+    progress_options(parser)

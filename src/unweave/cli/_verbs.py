@@ -39,6 +39,7 @@ def run(options: argparse.Namespace, arguments: list[str], parser: argparse.Argu
     if options.verb == "fit":
         result, text = fit_verb(options, arguments, parser)
     else:
+        options.words = tuple(arguments)
         result, text = _VERBS[options.verb](options)
     print_result(result, text, as_json=options.json)
     return 0

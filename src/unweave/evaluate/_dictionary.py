@@ -13,6 +13,8 @@ import numpy as np
 from scipy.linalg import eigh
 from scipy.spatial.distance import cdist
 
+from ._progress import shown
+
 # widths of the kernel as inverse squares of standard scores, and penalties, that are tried
 _GAMMAS = (0.03, 0.3, 2.0)
 _PENALTIES = 10.0 ** np.arange(-5.0, 2.0)
@@ -93,6 +95,7 @@ def dictionary(
     folds: int = 5,
     permutations: int = 2,
     seed: int = 0,
+    quiet: bool = True,
 ) -> Dictionary:
     r"""The dictionary between an equation's `parameters` `(n, p)` and a network's `latents`
     `(n, k)` of the same observations.
@@ -106,8 +109,8 @@ def dictionary(
     alternate samples of each observation give, and the others (see `alternate`); `determined`
     `(p,)`, whether the equation's own fit says that the data determine a parameter; `groups`
     `(n,)`, such as patients, of which each lies in one fold: without them rows are dealt at random
-    by `seed`. A parameter is left out that is not determined, never moves, or whose reliability is
-    below 0.3.
+    by `seed`; with `quiet` false a bar on stderr once it takes long. A parameter is left out that
+    is not determined, never moves, or whose reliability is below 0.3.
 
     **Raises:** `ValueError` where shapes do not fit, numbers are missing, or there are fewer than
     ten rows for each fold.
@@ -129,12 +132,15 @@ def dictionary(
     rows = np.linspace(0, len(p) - 1, min(len(p), _MOST)).round().astype(int)
     p, k = p[rows], k[rows]
     fold = _folds(len(p), None if groups is None else np.asarray(groups)[rows], folds, seed)
-    alone = np.stack([held_out(k[:, [i]], p, fold) for i in range(k.shape[1])])
-    back_alone = np.stack([held_out(p[:, [j]], k, fold) for j in range(p.shape[1])], axis=1)
+    each = shown(range(k.shape[1]), "parameters from each latent", quiet=quiet)
+    alone = np.stack([held_out(k[:, [i]], p, fold) for i in each])
+    each = shown(range(p.shape[1]), "latents from each parameter", quiet=quiet)
+    back_alone = np.stack([held_out(p[:, [j]], k, fold) for j in each], axis=1)
     rng = np.random.default_rng(seed)
     null = [
         held_out(k[rng.permutation(len(k))][:, [i]], p, fold)
-        for _ in range(permutations) for i in range(min(k.shape[1], _OF_NULL))
+        for _ in shown(range(permutations), "unrelated latents", quiet=quiet)
+        for i in range(min(k.shape[1], _OF_NULL))
     ]  # fmt: skip
     nothing = np.full(k.shape[1], np.nan)
     return Dictionary(

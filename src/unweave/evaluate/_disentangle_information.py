@@ -39,6 +39,7 @@ def mig(
     discrete: Sequence[bool] | None = None,
     permutations: int = 20,
     seed: int = 0,
+    quiet: bool = True,
 ) -> DisentanglementScore:
     r"""The mutual information gap: $\frac1K \sum_i \frac{1}{H(v_i)} (I(z_{(1)}; v_i) -
     I(z_{(2)}; v_i))$, how much more of a factor the first latent knows than the second (Chen et al.
@@ -46,7 +47,8 @@ def mig(
 
     **Arguments:** codes `(n, latent)` and factors `(n, factor)`; the estimator of `information`
     (without one `Neighbours()`), `discrete`, whether each factor is (without: those with few
-    values); `permutations` and `seed` of the null.
+    values); `permutations` and `seed` of the null; with `quiet` false a bar on stderr once it
+    takes long.
 
     **Raises:** `ValueError` where shapes do not fit, numbers are missing or a factor is constant.
     """
@@ -59,7 +61,8 @@ def mig(
         return {"MIG": (float(each.mean()), each)}
 
     return scored(
-        measure, codes, factors, estimator=by.name, permutations=permutations, seed=seed
+        measure, codes, factors, estimator=by.name, permutations=permutations, seed=seed,
+        name="MIG", quiet=quiet,
     )["MIG"]  # fmt: skip
 
 
@@ -71,6 +74,7 @@ def modularity(
     discrete: Sequence[bool] | None = None,
     permutations: int = 20,
     seed: int = 0,
+    quiet: bool = True,
 ) -> DisentanglementScore:
     r"""Whether each latent knows of one factor only: the mean over latents of $1 - \sum_{i \neq
     i^*} I_{ji}^2 / ((K - 1) I_{ji^*}^2)$, $i^*$ the factor it knows best (Ridgeway and Mozer 2018,
@@ -90,7 +94,8 @@ def modularity(
         return {"modularity": (float(each.mean()), each)}
 
     return scored(
-        measure, codes, factors, estimator=by.name, permutations=permutations, seed=seed
+        measure, codes, factors, estimator=by.name, permutations=permutations, seed=seed,
+        name="modularity", quiet=quiet,
     )["modularity"]  # fmt: skip
 
 
@@ -103,6 +108,7 @@ def infomec(
     active: Sequence[bool] | None = None,
     permutations: int = 20,
     seed: int = 0,
+    quiet: bool = True,
 ) -> InfoMEC:
     r"""InfoM, InfoC and InfoE (Hsu et al. 2023, section 4).
 
@@ -138,7 +144,16 @@ def infomec(
         )
         return {n: (float(e.mean()), e) for n, e in (found | {"InfoE": explicit}).items()}
 
-    made = scored(measure, codes, factors, estimator=by.name, permutations=permutations, seed=seed)
+    made = scored(
+        measure,
+        codes,
+        factors,
+        estimator=by.name,
+        permutations=permutations,
+        seed=seed,
+        name="InfoMEC",
+        quiet=quiet,
+    )
     table = by.matrix(codes, factors, kinds) / most
     return InfoMEC(made["InfoM"], made["InfoC"], made["InfoE"], table, moving)
 

@@ -146,6 +146,7 @@ def dci(
     discrete: Sequence[bool] | None = None,
     permutations: int = 5,
     seed: int = 0,
+    quiet: bool = True,
 ) -> DCI:
     r"""Disentanglement, completeness and informativeness (Eastwood and Williams 2018, section 2).
 
@@ -157,7 +158,8 @@ def dci(
     frequent value; at least 0. (The authors give the error itself.)
 
     **Arguments:** codes `(n, latent)` and factors `(n, factor)`; `probe` predicts (without one
-    `Forest()`); `discrete`, `permutations` and `seed` as of `mig`, `seed` also of the probe.
+    `Forest()`); `discrete`, `permutations`, `seed` and `quiet` as of `mig`, `seed` also of the
+    probe.
 
     **Raises:** `ValueError` where shapes do not fit, numbers are missing or a factor is constant.
     """
@@ -181,7 +183,16 @@ def dci(
             "DCI informativeness": (float(informed.mean()), informed),
         }
 
-    made = scored(measure, codes, factors, estimator=by.name, permutations=permutations, seed=seed)
+    made = scored(
+        measure,
+        codes,
+        factors,
+        estimator=by.name,
+        permutations=permutations,
+        seed=seed,
+        name="DCI",
+        quiet=quiet,
+    )
     apart, whole, informed = made.values()
     # the first is that of the codes as they are
     return DCI(apart, whole, informed, tables[0])
@@ -194,6 +205,7 @@ def sap(
     discrete: Sequence[bool] | None = None,
     permutations: int = 20,
     seed: int = 0,
+    quiet: bool = True,
 ) -> DisentanglementScore:
     r"""Separated attribute predictability: by how much the latent that predicts a factor best is
     ahead of the next, averaged over factors (Kumar et al. 2018, section 3).
@@ -215,7 +227,8 @@ def sap(
 
     estimator = "R² of a line, balanced accuracy of thresholds"
     return scored(
-        measure, codes, factors, estimator=estimator, permutations=permutations, seed=seed
+        measure, codes, factors, estimator=estimator, permutations=permutations, seed=seed,
+        name="SAP", quiet=quiet,
     )["SAP"]  # fmt: skip
 
 

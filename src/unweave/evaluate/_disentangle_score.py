@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ._information import is_discrete
+from ._progress import shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,11 +49,18 @@ def scored(
     estimator: str,
     permutations: int,
     seed: int,
+    name: str,
+    quiet: bool,
 ) -> dict[str, DisentanglementScore]:
-    """Every score of `measure`, beside the same of codes whose rows are permuted."""
-    found = measure(codes, factors)
+    """Every score of `measure`, beside the same of codes whose rows are permuted; `name` stands
+    before the bar."""
     rng = np.random.default_rng(seed)
-    null = [measure(codes[rng.permutation(len(codes))], factors) for _ in range(permutations)]
+    # the first time as they are
+    every = [
+        measure(codes if k == 0 else codes[rng.permutation(len(codes))], factors)
+        for k in shown(range(1 + permutations), name, quiet=quiet)
+    ]
+    found, null = every[0], every[1:]
     scores = {}
     for name, (value, each) in found.items():
         by_chance = np.array([one[name][0] for one in null])

@@ -17,6 +17,7 @@ from jax.flatten_util import ravel_pytree
 
 from .._model import Key, Scalar
 from ._bounds import kl_inverse, maurer
+from ._progress import shown
 
 # Dziugaite and Roy (2017), section 3: the prior's deviation is one of c exp(-j / b), c = 1
 _STEPS = 100
@@ -68,6 +69,7 @@ def pac_bayes(
     deviations: Sequence[float] = DEVIATIONS,
     draws: int = 100,
     confidence: float = 0.95,
+    quiet: bool = True,
     key: Key,
 ) -> PACBayes:
     r"""The smallest of Maurer's bounds over the noise on the weights.
@@ -84,7 +86,8 @@ def pac_bayes(
     **Arguments:** `wrong`, from a model to the share of the `n` observations that it gets wrong, a
     function that can be compiled; `prior`, a model of the same shape whose weights do not depend on
     these observations: those before training, or those that other observations led to;
-    `deviations` $\sigma$ that are tried; `key` draws the noise.
+    `deviations` $\sigma$ that are tried; with `quiet` false a bar on stderr once it takes long;
+    `key` draws the noise.
 
     **Raises:** `ValueError` where the models' weights differ in shape or a deviation is not
     positive.
@@ -108,7 +111,8 @@ def pac_bayes(
         )
 
     best: PACBayes | None = None
-    for sigma, own in zip(deviations, jax.random.split(key, len(deviations)), strict=True):
+    keys = jax.random.split(key, len(deviations))
+    for sigma, own in shown(list(zip(deviations, keys, strict=True)), "deviations", quiet=quiet):
         seen = float(
             np.mean(errors(jnp.asarray(sigma, w.dtype), jax.random.split(own, draws)), dtype=float)
         )

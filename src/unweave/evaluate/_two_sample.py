@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from ._progress import shown
 from ._samples import channel_moments, standardised, thinned
 
 VERSION = "two-sample 1"
@@ -61,6 +62,7 @@ def two_sample(
     folds: int = 5,
     most: int = 1000,
     seed: int = 0,
+    quiet: bool = True,
 ) -> TwoSample:
     r"""Tells drawn observations from real ones, with what real ones and noise would score.
 
@@ -75,6 +77,7 @@ def two_sample(
       honest model can be expected below. Without them every other one of `real` is compared with
       those between.
     - `kernels` are drawn with `seed`; of more than `most` observations every k-th is taken.
+    - `quiet` false shows a bar on stderr once it takes long.
 
     **Raises:** `ValueError` where shapes differ, a number is missing, or there are too few.
     """
@@ -87,11 +90,14 @@ def two_sample(
     noise = x.real.mean(0) + x.real.std(0) * rng.standard_normal((n, *x.real.shape[1:]))
     bank = _kernels(x.real.shape[1:], kernels, np.random.default_rng(seed))
     own = _features(thinned(x.real, n), bank)
-    found = _told_apart(own, _features(thinned(x.drawn, n), bank), folds)
-    ceiling = _told_apart(own, _features(noise, bank), folds)
-    floor = _told_apart(
-        *(_features(thinned(part, n_floor), bank) for part in (x.ground, x.others)), folds=folds
-    )
+    ground, others = (thinned(part, n_floor) for part in (x.ground, x.others))
+    found, ceiling, floor = (
+        _told_apart(own if one is None else _features(one, bank), _features(other, bank), folds)
+        for one, other in shown(
+            [(None, thinned(x.drawn, n)), (None, noise), (ground, others)],
+            "telling apart", quiet=quiet,
+        )
+    )  # fmt: skip
     middle, low, high = (float(np.mean(each)) for each in (found, floor, ceiling))
     return TwoSample(middle, found, low, high, n, kernels, seed)
 

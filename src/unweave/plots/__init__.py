@@ -29,6 +29,7 @@ from ._style import FAINT as FAINT
 from ._style import INK as INK
 from ._style import MUTED as MUTED
 from ._style import RULE as RULE
+from ._style import pdf as pdf
 from ._style import save as save
 from ._style import svg as svg
 from ._tables import shares as shares

@@ -45,7 +45,7 @@ def strangest(
         axes.set_ylabel(plain(f"{schema.channels[channel]}" + (f" ({unit})" if unit else ""), 20))
     word = f"time ({schema.time_unit})" if schema.time_unit else "time"
     key = "grey: the mean normal one; orange: where it is strangest"
-    figure.supxlabel(f"{word}      {key}", fontsize=8.5, color=INK)
+    figure.supxlabel(f"{word} · {key}", fontsize=8.5, color=INK)
     return figure
 
 

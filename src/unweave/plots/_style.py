@@ -94,6 +94,13 @@ def svg(figure: Figure) -> str:
     return out.getvalue()
 
 
+def pdf(figure: Figure) -> bytes:
+    """The figure as PDF on white, the same bytes for the same figure."""
+    out = io.BytesIO()
+    _write(figure, out, "pdf", "white")
+    return out.getvalue()
+
+
 def save(figure: Figure, path: Path | str) -> Path:
     """Writes the figure as .svg, .png or .pdf, the same bytes for the same figure."""
     path = Path(path)

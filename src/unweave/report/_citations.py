@@ -1,11 +1,14 @@
 """BibTeX of the methods that a run used."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ._bibliography import ADVERSARIAL
 from ._cited_discrete import DISCRETE
 from ._cited_readers import READERS
+from ._cited_recipes import USED
+from ._cited_tools import TOOLS
 
 _ENTRIES: Mapping[str, str] = {
     **ADVERSARIAL,
@@ -319,6 +322,7 @@ _ENTRIES: Mapping[str, str] = {
   year = {2015}
 }""",
     **DISCRETE,
+    **TOOLS,
 }
 #: The solver and the library behind each method that an equation may be solved with.
 _SOLVED_BY: Mapping[str, tuple[str, ...]] = {
@@ -326,65 +330,17 @@ _SOLVED_BY: Mapping[str, tuple[str, ...]] = {
     "explicit": ("tsitouras2011", "kidger2021"),
     "stiff": ("kvaerno2004", "kidger2021"),
 }
-_GAME = ("goodfellow2014", "jolicoeur2019", "huang2024", "mescheder2018", "kingma2015")
-_VAE = ("kingma2014", "tipping1999", "kingma2015")
-_USED: Mapping[str, tuple[str, ...]] = {
-    "vae": _VAE,
-    "beta-vae": ("burgess2018", *_VAE),
-    "beta-tcvae": ("chen2018", *_VAE),
-    "factor-vae": ("kim2018", *_VAE),
-    "dip-vae": ("kumar2018", *_VAE),
-    "info-vae": ("zhao2019", *_VAE),
-    "autoencoder": ("hinton2006", "tipping1999", "kingma2015"),
-    "pca": ("tipping1999",),
-    "gaussian-mixture": ("mclachlan2000", "tipping1999"),
-    "vq-vae": ("oord2017", "dhariwal2020", "kingma2015"),
-    "qlae": ("hsu2023", "bengio2013", "loshchilov2019"),
-    "cluster-vae": ("jiang2017", "hu2017", "ng2002", *_VAE),
-    "slots": ("locatello2020", "watters2019", *_VAE),
-    "content-style": ("bouchacourt2018", "goldberger2005", "bepler2019", *_VAE),
-    "binary-vae": ("bengio2013", "maddison2017", *_VAE),
-    "resnet": ("he2016", "lu2018", "kingma2015"),
-    "revnet": ("gomez2017", "lu2018", "kingma2015"),
-    "polynet": ("zhang2017", "lu2018", "kingma2015"),
-    "fractalnet": ("larsson2017", "lu2018", "kingma2015"),
-    "lm-resnet": ("lu2018", "kingma2015"),
-    "rk-net": ("lu2018", "kingma2015"),
-    "ode-net": ("neuralode2018", "kingma2015"),
-    "flow": ("lipman2023", "tong2024", "kingma2015"),
-    "ffjord": ("grathwohl2019", "finlay2020", "kingma2015"),
-    "coupling-flow": ("dinh2017", "kingma2015"),
-    "gan": _GAME,
-    "dcgan": ("radford2016", *_GAME),
-    "cgan": ("mirza2014", "miyato2018", *_GAME),
-    "infogan": ("chen2016", *_GAME),
-    "aae": ("makhzani2016", *_GAME),
-    "vae-gan": ("larsen2016", *_GAME),
-    "bigan": ("donahue2017", "dumoulin2017", *_GAME),
-    "cyclegan": ("zhu2017", *_GAME),
-    "meg": ("kumar2019", "goodfellow2014", "vincent2011", "kingma2015"),
-    "diffusion": ("karras2022", "song2021", "kingma2015"),
-    "dde": ("bigdeli2020", "vincent2011", "kingma2015"),
-    "ncsn": ("song2019", "vincent2011", "karras2022", "kingma2015"),
-    "gru": ("cho2014", "kingma2015"),
-    "lstm": ("hochreiter1997", "kingma2015"),
-    "ode-rnn": ("rubanova2019", "kingma2015"),
-    "neural-cde": ("kidger2020", "kingma2015"),
-    "dgcnn": ("dauphin2017", "bahdanau2015", "kingma2015"),
-    "span-reader": ("devlin2019", "dauphin2017", "bahdanau2015", "kingma2015"),
-    "on-latents": ("alain2017", "kingma2015"),
-    "latent-ode": ("rubanova2019", "kingma2014", "kingma2015"),
-}
 
 
-def citations(recipe: str) -> tuple[str, ...]:
-    """The BibTeX entries of what `recipe` uses; none for a recipe of the user's own."""
-    return tuple(_ENTRIES[key] for key in _USED.get(recipe, ()))
+def keys_of_recipe(recipe: str) -> tuple[str, ...]:
+    """The keys of what `recipe` uses; none for a recipe of the user's own."""
+    return USED.get(recipe, ())
 
 
 def bibtex(keys: Iterable[str]) -> tuple[str, ...]:
-    """The BibTeX entries of these keys, each called by its key."""
-    return tuple(_ENTRIES[key] for key in keys)
+    """The BibTeX entries of these keys, each once and called by its key."""
+    keys = dict.fromkeys(keys)
+    return tuple(re.sub(r"\{[^,]+", lambda _, k=k: f"{{{k}", _ENTRIES[k], count=1) for k in keys)
 
 
 def keys_of_equation(account: Mapping[str, Any]) -> tuple[str, ...]:

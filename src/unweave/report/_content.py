@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._schema import Schema
+from ._answers import Answer
 from ._equation import EquationContent
 
 
@@ -46,6 +47,8 @@ class ReportContent:
     **An equation** that was fitted has sections of its own, `equation`; a network that answers
     has its `prediction`, as `measure` gives it, and one with discrete latents its `choices`.
     `health` are sentences on what was generated during training, as `health_words` gives them.
+    `answers` are those of the tools that were asked of the model, and `unread` says which of them
+    cannot be shown.
     """
 
     title: str
@@ -83,6 +86,8 @@ class ReportContent:
     prediction: Mapping[str, Any] | None = None
     health: tuple[str, ...] = ()
     choices: Mapping[str, Any] | None = None
+    answers: tuple[Answer, ...] = ()
+    unread: tuple[str, ...] = ()
 
     def __post_init__(self):
         n = len(self.latents)

@@ -10,6 +10,7 @@ from markupsafe import Markup, escape
 
 from .. import plots
 from .._schema import Schema
+from ._answers import Answer
 from ._content import ReportContent
 from ._equation_figures import equation_figures
 
@@ -51,6 +52,14 @@ def figures(content: ReportContent) -> dict[str, Markup]:
         name: Markup(inline(plots.svg(figure), name, label))
         for name, (figure, label) in drawn.items()
     }
+
+
+def answer_figures(answer: Answer) -> list[tuple[Markup, str]]:
+    """The figures that were kept with an answer, as inline SVG, each with what it shows."""
+    return [
+        (Markup(inline(one.svg, f"{answer.name}-{number}", one.label)), one.label)
+        for number, one in enumerate(answer.pictures, 1)
+    ]
 
 
 def is_image(schema: Schema) -> bool:

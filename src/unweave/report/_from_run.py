@@ -15,10 +15,12 @@ from .._model import (
     AbstractSampler,
 )
 from ..run import Run
-from ._citations import bibtex, citations, keys_of_equation
+from ._answers import kept
+from ._citations import bibtex, keys_of_equation, keys_of_recipe
 from ._content import Measure, ReportContent
 from ._equation import EquationContent
 from ._page import write_report
+from ._tools import keys_of_tools
 
 _SAMPLES = 64
 _STEPS = 13
@@ -55,6 +57,11 @@ def content_of(run: Run) -> ReportContent:
     n = result["n_test"]
     asked = result.get("n_test_measured", n)
     source = run.settings["data"]
+    answers, unread = kept(run)
+    keys = (
+        keys_of_recipe(result["recipe"]) if equation is None
+        else keys_of_equation(equation.account)
+    )  # fmt: skip
     return ReportContent(
         title=title_of(run),
         recipe=result["recipe"],
@@ -72,9 +79,7 @@ def content_of(run: Run) -> ReportContent:
         seconds=result["seconds"],
         stopped=result["stopped"],
         rows=run.rows,
-        citations=citations(result["recipe"])
-        if equation is None
-        else bibtex(keys_of_equation(equation.account)),
+        citations=bibtex([*keys, *keys_of_tools(m for one in answers for m in one.methods)]),
         explained_variance=None if explained is None else Measure(explained, asked),
         explained_variance_train=result["explained_variance_train"],
         n_train_measured=result["n_train_measured"],
@@ -93,6 +98,8 @@ def content_of(run: Run) -> ReportContent:
         prediction=result.get("prediction"),
         health=tuple(result.get("health", ())),
         choices=result.get("choices"),
+        answers=answers,
+        unread=unread,
     )  # fmt: skip
 
 

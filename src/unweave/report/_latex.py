@@ -11,6 +11,7 @@ from .._files import write_whole
 from .._version import __version__
 from ..run import Run
 from . import _tex as tex
+from ._answers import Answer, kept
 from ._citations import bibtex, keys_of_equation
 from ._equation import EquationContent
 from ._equation_figures import equation_figures
@@ -23,6 +24,8 @@ from ._estimates import (
     solver_of,
 )
 from ._from_run import equation_of, title_of
+from ._latex_answers import answer_section
+from ._tools import cited_sentences_of, keys_of_tools
 from ._words import number
 
 # the columns of the equilibria, whose places may be long
@@ -56,11 +59,13 @@ def write_article(folder: Path | str, run: Run) -> Path:
             f"this run of {run.result['recipe']} fitted no equation, and an article is written of "
             "an equation; for its page use: unweave report RUN."
         )
-    return write_equation(folder, content, title=title_of(run))
+    return write_equation(folder, content, title=title_of(run), answers=kept(run)[0])
 
 
-def write_equation(folder: Path | str, content: EquationContent, *, title: str) -> Path:
-    """As `write_article`, from what the page shows of an equation."""
+def write_equation(
+    folder: Path | str, content: EquationContent, *, title: str, answers: Sequence[Answer] = ()
+) -> Path:
+    """As `write_article`, from what the page shows of an equation and of the `answers` of tools."""
     account = content.account
     drawn = {name: figure for name, (figure, _) in equation_figures(content).items()}
     shown = _figures(Path(folder), drawn)
@@ -69,7 +74,7 @@ def write_equation(folder: Path | str, content: EquationContent, *, title: str) 
         name: tex.picture(file, _CAPTIONS[name].format(share=share), width=_width(drawn[name]))
         for name, file in shown.items()
     }
-    keys = keys_of_equation(account)
+    keys, methods = keys_of_equation(account), [m for one in answers for m in one.methods]
     following = [account["next"]["sentence"]] if account["next"] else []
     parts = [
         _section("", account["verdict"]),
@@ -82,9 +87,14 @@ def write_equation(folder: Path | str, content: EquationContent, *, title: str) 
         _section("Posterior", posterior_words(account)),
         _section("Residuals", residual_words(account), *_some(pictures, "residuals")),
         _section("Behaviour", content.phase_words, *_some(pictures, "phase")),
-        _section("Methods", [], _methods(content, keys, share), *_some(pictures, "waterfall")),
+        *(answer_section(Path(folder), answer) for answer in answers),
+        _section(
+            "Methods", [],
+            " ".join([_methods(content, keys, share), *cited_sentences_of(methods, tex.escape)]),
+            *_some(pictures, "waterfall"),
+        ),
     ]  # fmt: skip
-    return _write(Path(folder), title, parts, bibtex(keys))
+    return _write(Path(folder), title, parts, bibtex([*keys, *keys_of_tools(methods)]))
 
 
 def write_analysis(

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-import math
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,24 @@ import jinja2
 from markupsafe import Markup
 
 from .._files import write_whole
+from ._answers import HEAD, finite
 from ._content import Measure, ReportContent
 from ._equation import EquationContent
 from ._estimates import facts_of, headline_of, posterior_words, residual_words, rows_of
-from ._figures import figures, is_image, sliders
+from ._figures import answer_figures, figures, is_image, sliders
 from ._mathml import mathml
-from ._words import count, duration, kind_of_density, noun, number, percent, sentence, verdict
+from ._tools import sentences_of
+from ._words import (
+    count,
+    duration,
+    kind_of_density,
+    noun,
+    number,
+    percent,
+    sentence,
+    typeset,
+    verdict,
+)
 
 
 def write_report(where: Path | str, content: ReportContent) -> Path:
@@ -53,7 +64,7 @@ def render(content: ReportContent) -> str:
         ),
         style=Markup(_text("page.css")),
         script=Markup(script),
-        verdict=verdict(content),
+        verdict=[typeset(sentence) for sentence in verdict(content)],
         headline=_headline(content),
         measures=_measures(content),
         figures=figures(content),
@@ -64,6 +75,8 @@ def render(content: ReportContent) -> str:
         duration=duration,
         stopped=sentence(content.stopped),
         pictures=is_image(content.schema),
+        answers=_answers(content),
+        answer_head=HEAD,
         shape=" × ".join(map(str, content.schema.shape)),
         **_of_equation(content.equation),
     )
@@ -86,6 +99,20 @@ def _of_equation(equation: EquationContent | None) -> dict[str, Any]:
         "phase_words": equation.phase_words,
         "records": len(equation.records),
     }
+
+
+def _answers(content: ReportContent) -> list[dict[str, Any]]:
+    """What was asked of the model: each answer with its figures and what was done."""
+    return [
+        {
+            "name": one.name, "question": typeset(one.question),
+            "sentences": [typeset(words) for words in one.sentences],
+            "warnings": [typeset(words) for words in one.warnings],
+            "rows": one.rows, "command": one.command,
+            "figures": answer_figures(one), "methods": " ".join(sentences_of(one.methods)),
+        }
+        for one in content.answers
+    ]  # fmt: skip
 
 
 def _headline(content: ReportContent) -> list[tuple[str, str]]:
@@ -139,17 +166,8 @@ def _share(name: str, measure: Measure) -> tuple[str, str, str, str, str]:
 
 def _json(data: Any) -> str:
     """JSON that no HTML parser can be talked out of: `<`, `>` and `&` are escaped."""
-    text = json.dumps(_finite(data), ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(finite(data), ensure_ascii=True, separators=(",", ":"), allow_nan=False)
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-
-
-def _finite(data: Any) -> Any:
-    """JSON has no infinity: null stands for it."""
-    if isinstance(data, dict):
-        return {key: _finite(value) for key, value in data.items()}
-    if isinstance(data, list):
-        return [_finite(value) for value in data]
-    return None if isinstance(data, float) and not math.isfinite(data) else data
 
 
 def _text(name: str) -> str:

@@ -1,6 +1,7 @@
 """What the numbers say, in plain sentences."""
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -103,6 +104,11 @@ def noun(content: ReportContent) -> str:
 def number(value: float) -> str:
     """A number with a true minus and thousands parted."""
     return f"{value:,.4g}".replace("-", "−") if abs(value) < 1e4 else f"{value:,.0f}"
+
+
+def typeset(words: str) -> str:
+    """The words with true minus signs and a space before per cent, as the page writes numbers."""
+    return re.sub(r"(?<=\d)%", " %", re.sub(r"(?<![^\s(=\[])-(?=\.?\d)", "−", words))
 
 
 def sentence(words: str) -> str:

@@ -83,6 +83,9 @@ class RunFolder:
             file.unlink(missing_ok=True)
         for picture in self.path.glob("samples/epoch-*.png"):
             picture.unlink()
+        # what was asked of the model that was here
+        for answer in self.path.glob("questions/*-*.*"):
+            answer.unlink()
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """`result.json`."""
