@@ -97,7 +97,10 @@ export class Figure {
     let range = limits ? [...limits] : [Infinity, -Infinity];
     for (const answer of this.curves.values()) range = extent(channel(answer.x, c), range);
     if (this.extra.attack) range = extent(channel(this.extra.attack.x, c), range);
-    return Number.isFinite(range[0]) ? aired(...range) : null;
+    if (!Number.isFinite(range[0])) return null;
+    const [low, high] = aired(...range);
+    // no air below what is never negative: there is nothing to be seen there
+    return [range[0] >= 0 && low < 0 && this.phase ? 0 : low, high];
   }
 
   signalRanges() {

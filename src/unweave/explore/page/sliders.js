@@ -91,7 +91,9 @@ export class Sliders {
   }
 
   band(i) {
-    return this.extra.ranges?.[i] ?? this.model.sliders[i].middle;
+    const range = this.extra.ranges?.[i];
+    // one observation has no range: what the prior leaves open is shown instead
+    return range && range[0] < range[1] ? range : this.model.sliders[i].middle;
   }
 
   describe(i) {
