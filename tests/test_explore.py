@@ -18,6 +18,8 @@ import unweave as uw
 from models import fitted, small_beats
 from unweave import explore
 from unweave.explore._slider import prior_words, sliders_of
+from unweave.networks import AbstractTold
+from unweave.networks._given import Given
 from unweave.recipes import gan
 
 
@@ -109,6 +111,35 @@ class _Line(uw.AbstractDecoder):
 
     def decode(self, z, condition=None, *, key=None):
         return z[:, None]
+
+
+class _Told(uw.AbstractDecoder, AbstractTold):
+    latents: uw.Latents
+    given: Given | None
+
+    def decode(self, z, condition=None, *, key=None):
+        level = jnp.zeros(()) if condition is None else jnp.asarray(condition, float)
+        return z[:, None] + level
+
+
+def test_a_model_is_told_its_class_and_samples_come_back_in_the_users_units():
+    schema = uw.Schema(
+        "windows", ("time", "channel"), (2, 1), ("price",), ("$",), transform="log-return",
+        reference=((100.0,),),
+    )  # fmt: skip
+    model = _Told(uw.Latents.standard(2), Given(("calm", "wild")))
+    run = uw.Run(model, schema, {"recipe": "told"}, [], np.zeros((0, 2, 1)), {"data": {}})
+    found = uw.explorer([run])
+    _, arrays = ask(found, "turn", z=[0.1, 0.2])
+    np.testing.assert_allclose(arrays["x"][:, 0], 100 * np.exp([0.1, 0.3]), rtol=1e-6)
+    _, arrays = ask(found, "turn", z=[0.1, 0.2], told=1)
+    np.testing.assert_allclose(arrays["x"][:, 0], 100 * np.exp([1.1, 2.3]), rtol=1e-6)
+    lines = export(found, "reproduce.py", points={"m1": [0.1, 0.2]}, told=1).decode()
+    assert "condition = np.asarray(1)" in lines
+    assert "uw.restore(x, run.schema)" in lines
+    assert explore.described(found)["models"][0]["told"] == ["calm", "wild"]
+    with pytest.raises(explore.Refused, match="'told' is no whole number from 0 to 1"):
+        ask(found, "turn", z=[0.1, 0.2], told=2)
 
 
 def test_encode_interpolate_swap_and_sample(beats, generator):

@@ -3,12 +3,15 @@ and of fifty fast moves the last one counts."""
 
 import json
 import logging
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 import unweave as uw
-from models import fitted
+from models import fitted, small_beats
 from unweave import explore
 
 pytest.importorskip("starlette", reason="the extra 'explore' is not installed: no starlette")
@@ -287,3 +290,38 @@ def test_a_real_server_is_on_the_loopback_address_alone(beats):
             explore.served(beats, port=taken.getsockname()[1]),
         ):
             pass
+
+
+def test_the_verb_serves_until_it_is_interrupted(own_folder, tmp_path):
+    import httpx2 as httpx
+
+    run = uw.fit(uw.pca(latents=2), small_beats(), out=tmp_path / "pca", quiet=True)
+    words = ["explore", str(run.folder), "--no-browser"]
+    program = "import sys; from unweave.cli import main; sys.exit(main(sys.argv[1:]))"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *words], cwd=tmp_path, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        assert address.startswith("http://127.0.0.1:"), process.communicate()[1]
+        assert "Ctrl-C" in process.stdout.readline()
+        assert httpx.get(address, follow_redirects=False).status_code == 303
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 0, err
+    assert out.strip() == "The explorer of pca has ended."
+    assert "Traceback" not in err
+
+
+def test_the_verb_refuses_in_a_sentence(refused, monkeypatch):
+    assert "give a number up to 65535" in refused("explore", "zoo:sir", "--port", "70000")
+    from unweave.explore import _serve
+
+    monkeypatch.setattr(_serve, "find_spec", lambda name: None if name == "plotly" else True)
+    sentence = refused("explore", "zoo:sir")
+    assert "the explorer needs plotly" in sentence
+    assert "pip install 'unweave[explore]'" in sentence

@@ -36,8 +36,15 @@ def described(explorer: Explorer) -> dict[str, Any]:
         "mostBytes": MOST_BYTES,
         "mostShare": _ask.MOST_SHARE,
         "spread": _ask.spread(explorer),
+        # an attack counts in the model's units, which a transform's are not
+        "spreadUnit": schema.units[0] if _one_unit(explorer) else "",
     }  # fmt: skip
     return plain(found)
+
+
+def _one_unit(explorer: Explorer) -> bool:
+    schema = explorer.schema
+    return schema.transform == "level" and len(set(schema.units)) == 1
 
 
 def _observation(explorer: Explorer, i: int) -> dict[str, Any]:
@@ -60,7 +67,6 @@ def _limits(explorer: Explorer) -> list[list[float]] | None:
 
 
 def _model(subject: Subject, colour: str) -> dict[str, Any]:
-    split = subject.content
     return {
         "id": subject.id,
         "name": subject.name,
@@ -73,5 +79,5 @@ def _model(subject: Subject, colour: str) -> dict[str, Any]:
         "told": list(subject.told),
         "targets": list(_ask.targets_of(subject)),
         "plane": has_plane(subject),
-        "content": split,
+        "content": subject.content,
     }

@@ -1,7 +1,7 @@
 """What is explored: models side by side on the same observations."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from ._subject import SAMPLES, Subject, subject_of, subject_of_run
 
 #: So many observations are shown, and of a model whose encoder is a fit so many are encoded.
 MOST_OBSERVATIONS, MOST_FITS = 400, 12
+# so many numbers of observations a page is given
+_MOST_NUMBERS = 2_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +126,7 @@ def explorer(
 def _read(data: str, first: Subject) -> Dataset:
     settings = {} if first.run is None else dict(first.run.settings["data"])
     dataset = read_source(Source.from_settings({**settings, "paths": [data]}))
-    return dataset.thinned(MOST_OBSERVATIONS)
+    return dataset.thinned(max(1, min(MOST_OBSERVATIONS, _MOST_NUMBERS // dataset.schema.size)))
 
 
 def _check_alike(subjects: Sequence[Subject], schema: Schema) -> None:
@@ -142,8 +144,6 @@ def _check_alike(subjects: Sequence[Subject], schema: Schema) -> None:
 
 def _named(subjects: Sequence[Subject]) -> list[Subject]:
     """The subjects with names that differ."""
-    from dataclasses import replace
-
     names = [subject.name for subject in subjects]
     return [
         subject if names.count(subject.name) == 1

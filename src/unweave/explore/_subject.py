@@ -112,16 +112,19 @@ def subject_of(source: str, id: str) -> Subject:
 
 def subject_of_run(run: Run, id: str, *, name: str = "") -> Subject:
     """The model of a run that is there already."""
-    model: Any = run.model
-    require(model, "decoder", tool="explore")
+    require(run.model, "decoder", tool="explore")
     folder = name or (run.folder.name if run.folder is not None else run.result["recipe"])
     lines = () if run.folder is None else (f"run = uw.load_run({str(run.folder)!r})",)
-    told = model.given if isinstance(model, AbstractTold) else None
-    classes = told.names if told is not None and told.of_classes else ()
     return Subject(
-        id, folder, str(run.result["recipe"]), model, run.schema, (*lines, "model = run.model"),
-        run, classes,
+        id, folder, str(run.result["recipe"]), run.model, run.schema, (*lines, "model = run.model"),
+        run, _classes(run.model),
     )  # fmt: skip
+
+
+def _classes(model: Any) -> tuple[str, ...]:
+    """The classes that a model may be told."""
+    given = model.given if isinstance(model, AbstractTold) else None
+    return given.names if given is not None and given.of_classes else ()
 
 
 def _of_equation(source: str, id: str) -> Subject:

@@ -118,9 +118,7 @@ class Page {
   }
 
   shareWords() {
-    const units = new Set(this.info.units);
-    const radius = this.state.share * this.info.spread;
-    const text = words(radius, units.size === 1 ? [...units][0] : "");
+    const text = words(this.state.share * this.info.spread, this.info.spreadUnit);
     $("share-value").textContent = `± ${text}`;
     $("share").setAttribute("aria-valuetext", `plus or minus ${text}`);
     $("t-value").textContent = `${Math.round(100 * this.state.t)} %`;
@@ -163,7 +161,11 @@ class Page {
     on("views", "change", (event) => this.view(event.target.value));
     on("map-of", "change", () => this.mapOf($("map-of").value));
     for (const [id, k] of [["map-x", "x"], ["map-y", "y"]]) {
-      on(id, "change", () => { this.state.map[k] = Number($(id).value); this.redrawMap(); });
+      on(id, "change", () => {
+        this.state.map[k] = Number($(id).value);
+        this.redrawMap();
+        this.changed();
+      });
     }
     on("lines-box", "toggle", () => this.lines());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.redraw());
@@ -423,7 +425,7 @@ class Page {
 
   typical() {
     const score = this.scores?.[this.state.active];
-    $("typical").textContent = Number.isFinite(score) ? `${number(score, 2)} prior deviations` : "";
+    $("typical").textContent = Number.isFinite(score) ? `${score.toFixed(1)} prior deviations` : "";
     $("typical").title = "Root mean square of the standard scores: about 1 for a draw of the prior";
   }
 
