@@ -2,6 +2,7 @@
 
 import csv
 import importlib.util
+import io
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -201,7 +202,7 @@ def test_every_control_does_what_it_says(page, beats, folder):
         kind = button.get_attribute("data-kind")
         button.click()
         wait(lambda kind=kind: (folder / kind).exists())
-    rows = list(csv.DictReader((folder / "latents.csv").open()))
+    rows = list(csv.DictReader(io.StringIO((folder / "latents.csv").read_text())))
     assert [float(r["value"]) for r in rows if r["model"] == "pca"] == latents(page, "m2").tolist()
 
 

@@ -10,7 +10,7 @@ import { answered, summary } from "./say.js";
 import { number, words } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
-const MAP_EVERY = 120;
+const RESTS = 150;
 
 class Page {
   constructor(info) {
@@ -383,14 +383,13 @@ class Page {
     this.soon();
   }
 
-  // What may come after the curve: the map, and the arrows of the plane.
+  // What may come when the slider rests: the map, and the arrows of the plane.
   soon() {
-    if (this.later) return;
+    clearTimeout(this.later);
     this.later = setTimeout(() => {
-      this.later = null;
       this.redrawMap();
       this.arrows();
-    }, MAP_EVERY);
+    }, RESTS);
   }
 
   learned(header, arrays) {
