@@ -1,28 +1,43 @@
 // The observation and what each model makes of it: over time, in the phase plane, or as pictures.
 // A whole drawing is a matter of what is shown; a turned slider restyles one model's curve alone.
 
-import { CONFIG, DASHES, aired, axis, colours, extent, layout } from "./look.js";
+import { arrowTraces } from "./arrows.js";
+import {
+  CONFIG,
+  DASHES,
+  NARROW,
+  OVER,
+  aired,
+  axis,
+  channel,
+  colours,
+  extent,
+  key,
+  layout,
+} from "./look.js";
+import { pictures } from "./pictures.js";
 import { quantity } from "./words.js";
 
 const MOST_CHANNELS = 12;
 const FEW_SAMPLES = 60;
-const ARROWS = 2;
-// blue through nothing to orange, over what lies beneath
-const OVER = [[0, "rgba(29,111,182,0.75)"], [0.5, "rgba(142,139,140,0)"], [1, "rgba(224,108,35,0.75)"]];
-const NARROW = 560;
-const AT_ONCE = { mode: "immediate", transition: { duration: 0 }, frame: { duration: 0, redraw: false } };
+const AT_ONCE = {
+  mode: "immediate",
+  transition: { duration: 0 },
+  frame: { duration: 0, redraw: false },
+};
 const { Plotly } = window;
 
-const key = (k) => (k ? String(k + 1) : "");
-const channel = (array, c) => {
-  const step = array.shape.at(-1);
-  const out = new Float64Array(array.values.length / step);
-  for (let i = 0; i < out.length; i += 1) out[i] = array.values[i * step + c];
-  return out;
-};
-
-const heading = (c, text, k) => ({ text, x: 0, y: 1, xref: `x${key(k)} domain`, yref: `y${key(k)} domain`,
-  xanchor: "left", yanchor: "bottom", showarrow: false, font: { color: c.ink, size: 12.5 } });
+const heading = (c, text, k) => ({
+  text,
+  x: 0,
+  y: 1,
+  xref: `x${key(k)} domain`,
+  yref: `y${key(k)} domain`,
+  xanchor: "left",
+  yanchor: "bottom",
+  showarrow: false,
+  font: { color: c.ink, size: 12.5 },
+});
 
 export class Figure {
   constructor(div, info) {
@@ -45,8 +60,11 @@ export class Figure {
   draw(state, extra) {
     Object.assign(this, { state, extra, c: colours() });
     this.phase = state.view === "phase" && this.info.shape.at(-1) > 1 && !this.image;
-    const { traces, places, look } = this.image ? this.pictures()
-      : this.phase ? this.plane() : this.signals();
+    const { traces, places, look } = this.image
+      ? pictures(this)
+      : this.phase
+        ? this.plane()
+        : this.signals();
     this.places = places;
     this.ready = Plotly.react(this.div, traces, look, CONFIG);
     return this.ready;
@@ -112,7 +130,10 @@ export class Figure {
   }
 
   planeRanges() {
-    return [{ name: "xaxis", range: this.known(0) }, { name: "yaxis", range: this.known(1) }];
+    return [
+      { name: "xaxis", range: this.known(0) },
+      { name: "yaxis", range: this.known(1) },
+    ];
   }
 
   channels() {
@@ -139,12 +160,25 @@ export class Figure {
       const left = column / columns;
       const last = row === rows - 1 || k === channels.length - 1;
       look[`xaxis${key(k)}`] = axis(c, last && !parts ? quantity("time", info.timeUnit) : "", {
-        domain: [left + (column ? 0.045 : 0), left + 1 / columns - (columns > 1 && !column ? 0.02 : 0)],
-        anchor: `y${key(k)}`, matches: k ? "x" : undefined, showticklabels: last && !parts });
+        domain: [
+          left + (column ? 0.045 : 0),
+          left + 1 / columns - (columns > 1 && !column ? 0.02 : 0),
+        ],
+        anchor: `y${key(k)}`,
+        matches: k ? "x" : undefined,
+        showticklabels: last && !parts,
+      });
       const title = quantity(info.channels[ch], info.units[ch]);
-      const band = rows > 1 ? [top - height * 0.82, top - height * 0.06] : [top - height * (parts ? 0.9 : 1), top];
-      look[`yaxis${key(k)}`] = axis(c, rows > 1 ? "" : title, { domain: band, anchor: `x${key(k)}`,
-        range: this.ranges[`yaxis${key(k)}`], nticks: rows > 3 ? 3 : 6 });
+      const band =
+        rows > 1
+          ? [top - height * 0.82, top - height * 0.06]
+          : [top - height * (parts ? 0.9 : 1), top];
+      look[`yaxis${key(k)}`] = axis(c, rows > 1 ? "" : title, {
+        domain: band,
+        anchor: `x${key(k)}`,
+        range: this.ranges[`yaxis${key(k)}`],
+        nticks: rows > 3 ? 3 : 6,
+      });
       // titles of stacked panels lie above them: turned, they would be longer than the panels
       if (rows > 1) look.annotations.push(heading(c, title, k));
       traces.push(...this.channelTraces(ch, k, observed, places, traces.length));
@@ -159,14 +193,30 @@ export class Figure {
     const traces = [];
     if (observed) {
       const dots = observed.x.length < FEW_SAMPLES;
-      traces.push({ ...on, x: observed.times, y: observed.x.map((row) => row[ch]), name: "observation",
-        showlegend: k === 0, mode: dots ? "markers" : "lines", marker: { color: c.dot, size: 6 },
-        line: { color: c.data, width: 4 }, opacity: dots ? 1 : 0.75, hovertemplate: "%{y:.4g}" });
+      traces.push({
+        ...on,
+        x: observed.times,
+        y: observed.x.map((row) => row[ch]),
+        name: "observation",
+        showlegend: k === 0,
+        mode: dots ? "markers" : "lines",
+        marker: { color: c.dot, size: 6 },
+        line: { color: c.data, width: 4 },
+        opacity: dots ? 1 : 0.75,
+        hovertemplate: "%{y:.4g}",
+      });
       const { explain, attack } = this.extra;
       if (explain) traces.unshift(this.coloured(on, k, ch, observed, explain));
       if (attack) {
-        traces.push({ ...on, x: observed.times, y: channel(attack.x, ch), name: "attacked",
-          showlegend: k === 0, mode: "lines", line: { color: c.attack, width: 1.6, dash: "3px,2px" } });
+        traces.push({
+          ...on,
+          x: observed.times,
+          y: channel(attack.x, ch),
+          name: "attacked",
+          showlegend: k === 0,
+          mode: "lines",
+          line: { color: c.attack, width: 1.6, dash: "3px,2px" },
+        });
       }
     }
     info.models.forEach((model, i) => {
@@ -174,9 +224,16 @@ export class Figure {
       const place = places.get(model.id);
       place.at.push(first + traces.length);
       place.axes.push({ a: null, b: ch });
-      traces.push({ ...on, x: answer?.times.values ?? [], y: answer ? channel(answer.x, ch) : [],
-        name: model.name, showlegend: k === 0, mode: "lines", hovertemplate: "%{y:.4g}",
-        line: { color: c.models[i % 6], width: 2.2, dash: DASHES[i % DASHES.length] } });
+      traces.push({
+        ...on,
+        x: answer?.times.values ?? [],
+        y: answer ? channel(answer.x, ch) : [],
+        name: model.name,
+        showlegend: k === 0,
+        mode: "lines",
+        hovertemplate: "%{y:.4g}",
+        line: { color: c.models[i % 6], width: 2.2, dash: DASHES[i % DASHES.length] },
+      });
     });
     return traces;
   }
@@ -189,23 +246,58 @@ export class Figure {
     const word = explain.header.contributions ? "contribution" : "slope";
     const [low, high] = this.ranges[`yaxis${key(k)}`];
     const far = 20 * (high - low);
-    return { ...on, type: "heatmap", x: observed.times, y: [low - far, high + far], z: [values], zmin: -most,
-      zmax: most, colorscale: OVER, showscale: k === 0, hovertemplate: `${word} %{z:.3g}<extra></extra>`,
-      colorbar: { title: { text: quantity(`${word} to ${explain.header.target}`, explain.header.unit),
-        side: "right", font: { size: 12, color: c.ink } }, thickness: 10, len: 0.9, outlinewidth: 0,
-        tickformat: ".2~g", nticks: 5, x: 1.01 } };
+    return {
+      ...on,
+      type: "heatmap",
+      x: observed.times,
+      y: [low - far, high + far],
+      z: [values],
+      zmin: -most,
+      zmax: most,
+      colorscale: OVER,
+      showscale: k === 0,
+      hovertemplate: `${word} %{z:.3g}<extra></extra>`,
+      colorbar: {
+        title: {
+          text: quantity(`${word} to ${explain.header.target}`, explain.header.unit),
+          side: "right",
+          font: { size: 12, color: c.ink },
+        },
+        thickness: 10,
+        len: 0.9,
+        outlinewidth: 0,
+        tickformat: ".2~g",
+        nticks: 5,
+        x: 1.01,
+      },
+    };
   }
 
   strip(traces, look, parts, k, observed, height) {
     const { c } = this;
     look[`xaxis${key(k)}`] = axis(c, quantity("time", this.info.timeUnit), {
-      anchor: `y${key(k)}`, matches: "x" });
-    look[`yaxis${key(k)}`] = axis(c, "", { domain: [0, height * 0.7], anchor: `x${key(k)}`,
-      rangemode: "tozero", nticks: 3 });
+      anchor: `y${key(k)}`,
+      matches: "x",
+    });
+    look[`yaxis${key(k)}`] = axis(c, "", {
+      domain: [0, height * 0.7],
+      anchor: `x${key(k)}`,
+      rangemode: "tozero",
+      nticks: 3,
+    });
     look.annotations.push(heading(c, "score by sample", k));
-    traces.push({ x: observed.times, y: parts.values, xaxis: `x${key(k)}`, yaxis: `y${key(k)}`,
-      name: "score by sample", mode: "lines", fill: "tozeroy", showlegend: false,
-      fillcolor: `${c.attack}44`, line: { color: c.attack, width: 1.2, shape: "hvh" } });
+    traces.push({
+      x: observed.times,
+      y: parts.values,
+      xaxis: `x${key(k)}`,
+      yaxis: `y${key(k)}`,
+      name: "score by sample",
+      mode: "lines",
+      fill: "tozeroy",
+      showlegend: false,
+      fillcolor: `${c.attack}44`,
+      line: { color: c.attack, width: 1.2, shape: "hvh" },
+    });
   }
 
   plane() {
@@ -214,114 +306,43 @@ export class Figure {
     const traces = [];
     const arrows = this.extra.arrows;
     this.grow();
-    if (arrows) traces.push(...this.arrowTraces(arrows));
+    if (arrows) traces.push(...arrowTraces(arrows, this.info, this.c));
     const observed = this.observation(state.on);
     if (observed) {
-      traces.push({ x: observed.x.map((r) => r[0]), y: observed.x.map((r) => r[1]), name: "observation",
-        mode: "lines+markers", line: { color: c.data, width: 1 }, marker: { color: c.dot, size: 6 } });
+      traces.push({
+        x: observed.x.map((r) => r[0]),
+        y: observed.x.map((r) => r[1]),
+        name: "observation",
+        mode: "lines+markers",
+        line: { color: c.data, width: 1 },
+        marker: { color: c.dot, size: 6 },
+      });
       if (this.extra.attack) {
-        traces.push({ x: channel(this.extra.attack.x, 0), y: channel(this.extra.attack.x, 1),
-          name: "attacked", mode: "lines", line: { color: c.attack, width: 1.6, dash: "3px,2px" } });
+        traces.push({
+          x: channel(this.extra.attack.x, 0),
+          y: channel(this.extra.attack.x, 1),
+          name: "attacked",
+          mode: "lines",
+          line: { color: c.attack, width: 1.6, dash: "3px,2px" },
+        });
       }
     }
     info.models.forEach((model, i) => {
       const answer = this.curves.get(model.id);
       places.get(model.id).at.push(traces.length);
       places.get(model.id).axes.push({ a: 0, b: 1 });
-      traces.push({ x: answer ? channel(answer.x, 0) : [], y: answer ? channel(answer.x, 1) : [],
-        name: model.name, mode: "lines",
-        line: { color: c.models[i % 6], width: 2.4, dash: DASHES[i % DASHES.length] } });
+      traces.push({
+        x: answer ? channel(answer.x, 0) : [],
+        y: answer ? channel(answer.x, 1) : [],
+        name: model.name,
+        mode: "lines",
+        line: { color: c.models[i % 6], width: 2.4, dash: DASHES[i % DASHES.length] },
+      });
     });
     const look = layout(c, {
       xaxis: axis(c, quantity(info.channels[0], info.units[0]), { range: this.ranges.xaxis }),
-      yaxis: axis(c, quantity(info.channels[1], info.units[1]), { range: this.ranges.yaxis }) });
-    return { traces, places, look };
-  }
-
-  // Where the state would go from each place, and where one of the two stands still.
-  arrowTraces({ header, rates }) {
-    const { c, info } = this;
-    const [x0, x1, y0, y1] = header.box;
-    const side = rates.shape[1];
-    const at = (k, i, j) => rates.values[(k * side + j) * side + i];
-    const xs = Array.from({ length: side }, (_, i) => x0 + ((x1 - x0) * i) / (side - 1));
-    const ys = Array.from({ length: side }, (_, j) => y0 + ((y1 - y0) * j) / (side - 1));
-    const lines = { x: [], y: [] };
-    const long = (1.5 * ARROWS) / (side - 1) / 2;
-    for (let j = 1; j < side; j += ARROWS) {
-      for (let i = 1; i < side; i += ARROWS) {
-        const u = at(0, i, j) / (x1 - x0);
-        const v = at(1, i, j) / (y1 - y0);
-        const size = Math.hypot(u, v);
-        if (!(size > 0)) continue;
-        const [du, dv] = [(long * u) / size, (long * v) / size];
-        const head = (p, q) => [xs[i] + (x1 - x0) * p, ys[j] + (y1 - y0) * q];
-        const points = [head(-du / 2, -dv / 2), head(du / 2, dv / 2), [null, null],
-          head(du / 2 - 0.3 * du - 0.12 * dv, dv / 2 - 0.3 * dv + 0.12 * du), head(du / 2, dv / 2),
-          head(du / 2 - 0.3 * du + 0.12 * dv, dv / 2 - 0.3 * dv - 0.12 * du), [null, null]];
-        for (const [x, y] of points) {
-          lines.x.push(x);
-          lines.y.push(y);
-        }
-      }
-    }
-    const still = (k, dash) => ({ type: "contour", x: xs, y: ys,
-      z: ys.map((_, j) => xs.map((_x, i) => at(k, i, j))), showscale: false, hoverinfo: "skip",
-      contours: { start: 0, end: 0, size: 1, coloring: "lines" }, showlegend: true,
-      name: `${info.channels[k]} stands still`, colorscale: [[0, c.muted], [1, c.muted]],
-      line: { width: 1.6, dash, color: c.muted } });
-    return [
-      { ...lines, mode: "lines", line: { color: c.rule, width: 1 }, hoverinfo: "skip", showlegend: false },
-      still(0, "solid"), still(1, "dash")];
-  }
-
-  pictures() {
-    const { info, state, c } = this;
-    const [height, width, depth] = info.shape;
-    const tiles = [];
-    if (state.on !== null) {
-      const flat = Float64Array.from(info.observations[state.on].x.flat());
-      tiles.push({ name: "observation", x: { values: flat }, explain: this.extra.explain });
-      if (this.extra.attack) tiles.push({ name: "attacked", x: this.extra.attack.x });
-    }
-    for (const model of info.models) {
-      const answer = this.curves.get(model.id);
-      if (answer) tiles.push({ name: model.name, x: answer.x });
-    }
-    const narrow = this.div.clientWidth < NARROW;
-    const columns = Math.max(1, Math.min(tiles.length, narrow ? 2 : 4));
-    const rows = Math.max(1, Math.ceil(tiles.length / columns));
-    const look = layout(c, { showlegend: false, annotations: [], margin: { l: 8, r: 60, t: 30, b: 8 } });
-    const limits = info.limits ?? [[0, 1]];
-    const traces = tiles.flatMap((tile, k) => {
-      const at = { xaxis: `x${key(k)}`, yaxis: `y${key(k)}` };
-      const [i, j] = [k % columns, Math.floor(k / columns)];
-      const bare = { showgrid: false, showline: false, ticks: "", showticklabels: false, zeroline: false, fixedrange: true };
-      look[`xaxis${key(k)}`] = { ...bare, domain: [(i + 0.03) / columns, (i + 0.97) / columns],
-        anchor: at.yaxis, constrain: "domain", range: [-0.5, width - 0.5] };
-      look[`yaxis${key(k)}`] = { ...bare, domain: [1 - (j + 0.92) / rows, 1 - j / rows],
-        anchor: at.xaxis, scaleanchor: at.xaxis, constrain: "domain", range: [height - 0.5, -0.5] };
-      look.annotations.push({ text: tile.name, x: 0.5, y: 1, xref: `${at.xaxis} domain`, yref: `${at.yaxis} domain`,
-        yanchor: "bottom", showarrow: false, font: { color: c.ink, size: 13 } });
-      const pixel = (r, q, d) => tile.x.values[(r * width + q) * depth + d];
-      const grid = (get) => Array.from({ length: height }, (_, r) => Array.from({ length: width }, (_q, q) => get(r, q)));
-      if (depth === 3) {
-        const top = limits.flat().reduce((a, b) => Math.max(a, b), 1) > 1.5 ? 1 : 255;
-        return [{ ...at, type: "image", z: grid((r, q) => [0, 1, 2].map((d) => Math.min(255, Math.max(0, top * pixel(r, q, d))))), hoverinfo: "skip" }];
-      }
-      const drawn = [{ ...at, type: "heatmap", z: grid((r, q) => pixel(r, q, 0)), zmin: limits[0][0],
-        zmax: limits[0][1], colorscale: [[0, "#000"], [1, "#fff"]], showscale: false, hovertemplate: "%{z:.3g}<extra></extra>" }];
-      if (tile.explain) drawn.push(this.over(at, tile.explain, grid, width, depth));
-      return drawn;
+      yaxis: axis(c, quantity(info.channels[1], info.units[1]), { range: this.ranges.yaxis }),
     });
-    return { traces, places: new Map(), look };
-  }
-
-  over(at, explain, grid, width, depth) {
-    const values = explain.values.values;
-    const most = Math.max(...extent(values).map(Math.abs), 1e-300);
-    return { ...at, type: "heatmap", z: grid((r, q) => values[(r * width + q) * depth]), zmin: -most, zmax: most,
-      colorscale: OVER,
-      colorbar: { thickness: 10, len: 0.9, outlinewidth: 0, tickformat: ".2~g" }, hovertemplate: "%{z:.3g}<extra></extra>" };
+    return { traces, places, look };
   }
 }

@@ -64,8 +64,8 @@ export class Link {
   }
 
   receive(data) {
-    const { header, arrays } = typeof data === "string"
-      ? { header: JSON.parse(data), arrays: {} } : unpack(data);
+    const { header, arrays } =
+      typeof data === "string" ? { header: JSON.parse(data), arrays: {} } : unpack(data);
     if (header.ask === undefined) {
       this.hooks.refuse(header);
       return;

@@ -1,7 +1,12 @@
 // The look of every plot: colours from the style sheet, so that light and dark are one set of names.
 
 export const DASHES = ["solid", "7px,3px", "2px,2px", "7px,3px,2px,3px", "10px,4px", "1px,2px"];
-export const CONFIG = { displayModeBar: false, responsive: true, scrollZoom: false, doubleClick: false };
+export const CONFIG = {
+  displayModeBar: false,
+  responsive: true,
+  scrollZoom: false,
+  doubleClick: false,
+};
 export function colours() {
   const style = getComputedStyle(document.documentElement);
   const names = ["ground", "ink", "muted", "grid", "rule", "data", "dot", "accent", "attack"];
@@ -12,11 +17,23 @@ export function colours() {
 
 export function layout(c, more) {
   return {
-    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", dragmode: false,
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    dragmode: false,
     font: { family: "system-ui, sans-serif", size: 12.5, color: c.muted },
-    margin: { l: 62, r: 14, t: 34, b: 44 }, hovermode: "closest", showlegend: true,
-    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { color: c.ink, size: 12.5 },
-      itemclick: false, itemdoubleclick: false, bgcolor: "rgba(0,0,0,0)" },
+    margin: { l: 62, r: 14, t: 34, b: 44 },
+    hovermode: "closest",
+    showlegend: true,
+    legend: {
+      orientation: "h",
+      x: 0,
+      y: 1.02,
+      yanchor: "bottom",
+      font: { color: c.ink, size: 12.5 },
+      itemclick: false,
+      itemdoubleclick: false,
+      bgcolor: "rgba(0,0,0,0)",
+    },
     hoverlabel: { bgcolor: c.ground, bordercolor: c.rule, font: { color: c.ink } },
     ...more,
   };
@@ -24,9 +41,17 @@ export function layout(c, more) {
 
 export function axis(c, title, more) {
   return {
-    title: { text: title, font: { color: c.ink, size: 12.5 }, standoff: 8 }, gridcolor: c.grid,
-    zeroline: false, linecolor: c.rule, showline: true, ticks: "outside", ticklen: 4,
-    tickcolor: c.rule, fixedrange: true, automargin: true, ...more,
+    title: { text: title, font: { color: c.ink, size: 12.5 }, standoff: 8 },
+    gridcolor: c.grid,
+    zeroline: false,
+    linecolor: c.rule,
+    showline: true,
+    ticks: "outside",
+    ticklen: 4,
+    tickcolor: c.rule,
+    fixedrange: true,
+    automargin: true,
+    ...more,
   };
 }
 
@@ -44,3 +69,23 @@ export function extent(values, range = [Infinity, -Infinity]) {
   }
   return [low, high];
 }
+
+// Below so many pixels a figure has fewer columns.
+export const NARROW = 560;
+// blue through nothing to orange, over what lies beneath
+export const OVER = [
+  [0, "rgba(29,111,182,0.75)"],
+  [0.5, "rgba(142,139,140,0)"],
+  [1, "rgba(224,108,35,0.75)"],
+];
+
+// How plotly.js counts axes.
+export const key = (k) => (k ? String(k + 1) : "");
+
+// One channel of an array.
+export const channel = (array, c) => {
+  const step = array.shape.at(-1);
+  const out = new Float64Array(array.values.length / step);
+  for (let i = 0; i < out.length; i += 1) out[i] = array.values[i * step + c];
+  return out;
+};

@@ -1,5 +1,6 @@
 // The page: what the controls mean. Numbers come from the server, and the state is in the address.
 
+import { chooseModel, fill, listen, mapAxes, shareWords } from "./controls.js";
 import { DataMap } from "./map.js";
 import { Exports } from "./exports.js";
 import { Figure } from "./figure.js";
@@ -7,7 +8,6 @@ import { Link } from "./link.js";
 import { Sliders } from "./sliders.js";
 import { Address, fromAddress } from "./state.js";
 import { answered, summary } from "./say.js";
-import { number, words } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const RESTS = 150;
@@ -22,15 +22,18 @@ class Page {
     this.figure = new Figure($("figure"), info);
     this.map = new DataMap($("map"), info, (i) => this.pick(i));
     this.sliders = new Sliders($("sliders"), $("more"), {
-      turned: (i, v, stamp) => this.turn(stamp), taken: (i) => this.swap([i]) });
+      turned: (i, v, stamp) => this.turn(stamp),
+      taken: (i) => this.swap([i]),
+    });
     this.exports = new Exports(info, () => this.exported());
     this.drawing = null;
     this.link = new Link({
       answer: (header, arrays, stamp) => this.receive(header, arrays, stamp),
       refuse: (header) => this.refuse(header),
-      state: (word) => this.connected(word) });
-    this.fill();
-    this.listen();
+      state: (word) => this.connected(word),
+    });
+    fill(this);
+    listen(this);
     this.begin(found);
   }
 
@@ -48,81 +51,14 @@ class Page {
     return fields;
   }
 
-  // What is on the page that does not change.
-  fill() {
-    const { info, state } = this;
-    const names = info.models.map((m) => m.name).join(" · ");
-    $("about").textContent = info.n ? `${names}, on ${info.n} observation${info.n > 1 ? "s" : ""}` : names;
-    document.title = `${names} – unweave explore`;
-    for (const id of ["on", "b"]) {
-      $(id).replaceChildren(...info.observations.map((_, i) => new Option(`observation ${i}`, i)));
-      if (state[id] !== null) $(id).value = state[id];
-    }
-    const models = info.models.map((m, i) => {
-      const label = document.createElement("label");
-      label.className = `c${(i % 6) + 1}`;
-      label.innerHTML = '<input type="radio" name="model"><i></i><span></span>';
-      label.querySelector("input").value = m.id;
-      label.querySelector("input").checked = m.id === state.active;
-      label.querySelector("span").textContent = m.name;
-      return label;
-    });
-    $("models").replaceChildren(...models);
-    $("models").hidden = models.length < 2;
-    $("views").hidden = info.shape.at(-1) < 2 || !info.series;
-    document.querySelector(`[name=view][value=${state.view}]`).checked = true;
-    for (const id of ["observation-box", "ask-box"]) $(id).hidden = !info.n;
-    $("between-box").hidden = info.n < 2;
-    for (const id of ["previous", "next"]) $(id).disabled = info.n < 2;
-    $("map-box").hidden = !this.map.possible;
-    for (const word of ["strange", "explain", "attack"]) $(word).checked = state.show.has(word);
-    $("share").max = info.mostShare;
-    $("share").value = state.share;
-    $("t").value = state.t;
-    const of = info.models.filter((m) => !m.wrapped).map((m) => new Option(`latents of ${m.name}`, m.id));
-    $("map-of").replaceChildren(new Option("principal components of the data", ""), ...of);
-    $("map-of").value = state.map.of;
-    this.chooseModel();
-  }
-
-  // What depends on the model whose latents are turned.
-  chooseModel() {
-    const { model, state } = this;
-    $("told-box").hidden = !model.told.length;
-    $("told").replaceChildren(new Option("nothing", ""), ...model.told.map((w, i) => new Option(w, i)));
-    $("told").value = state.told[model.id] ?? "";
-    $("target").replaceChildren(...model.targets.map((w) => new Option(w.replace(":", " "), w)));
-    $("target").value = this.target;
-    $("split").hidden = model.content === null;
-    $("encode").textContent = model.wrapped ? "Fit latents" : "Encode";
-    this.build();
-    this.mapAxes();
-    this.shareWords();
-  }
-
   build() {
     const known = this.codes.get(this.state.active) ?? {};
-    this.sliders.build(this.model, this.state.z[this.state.active],
-      { ranges: known.ranges, reach: known.reach, other: this.state.b });
+    this.sliders.build(this.model, this.state.z[this.state.active], {
+      ranges: known.ranges,
+      reach: known.reach,
+      other: this.state.b,
+    });
     this.typical();
-  }
-
-  mapAxes() {
-    const of = this.models.get(this.state.map.of);
-    for (const [id, k] of [["map-x", "x"], ["map-y", "y"]]) {
-      $(id).parentElement.hidden = !of;
-      if (!of) continue;
-      $(id).replaceChildren(...of.sliders.map((s, i) => new Option(s.name, i)));
-      $(id).value = this.state.map[k];
-    }
-  }
-
-  shareWords() {
-    const text = words(this.state.share * this.info.spread, this.info.spreadUnit);
-    $("share-value").textContent = `± ${text}`;
-    $("share").setAttribute("aria-valuetext", `plus or minus ${text}`);
-    $("t-value").textContent = `${Math.round(100 * this.state.t)} %`;
-    $("t").setAttribute("aria-valuetext", `${Math.round(100 * this.state.t)} percent`);
   }
 
   begin(found) {
@@ -138,40 +74,6 @@ class Page {
     this.busy();
   }
 
-  listen() {
-    const on = (id, event, run) => $(id).addEventListener(event, run);
-    on("on", "change", () => this.pick(Number($("on").value)));
-    on("previous", "click", () => this.pick((this.state.on + this.info.n - 1) % this.info.n));
-    on("next", "click", () => this.pick((this.state.on + 1) % this.info.n));
-    on("encode", "click", () => this.encode(this.model));
-    on("reset", "click", () => this.reset());
-    on("sample", "click", () => this.sample());
-    on("b", "change", () => this.choose({ b: Number($("b").value) }));
-    on("exchange", "click", () => this.exchange());
-    on("t", "input", (event) => this.between(Number($("t").value), event.timeStamp));
-    on("swap-content", "click", () => this.swap(this.split(true)));
-    on("swap-style", "click", () => this.swap(this.split(false)));
-    on("told", "change", () => this.tell($("told").value));
-    on("target", "change", () => this.aim($("target").value));
-    on("share", "input", () => this.spend(Number($("share").value)));
-    for (const word of ["strange", "explain", "attack"]) {
-      on(word, "change", () => this.switch(word, $(word).checked));
-    }
-    on("models", "change", (event) => this.activate(event.target.value));
-    on("views", "change", (event) => this.view(event.target.value));
-    on("map-of", "change", () => this.mapOf($("map-of").value));
-    for (const [id, k] of [["map-x", "x"], ["map-y", "y"]]) {
-      on(id, "change", () => {
-        this.state.map[k] = Number($(id).value);
-        this.redrawMap();
-        this.changed();
-      });
-    }
-    on("lines-box", "toggle", () => this.lines());
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.redraw());
-    addEventListener("hashchange", () => location.reload());
-  }
-
   // The moves. Each asks the server; the answer moves curve, sliders and cross.
   turn(stamp) {
     const id = this.state.active;
@@ -183,7 +85,7 @@ class Page {
     this.link.ask("encode", model.id, this.where(model.id));
     this.state.t = 0;
     $("t").value = 0;
-    this.shareWords();
+    shareWords(this);
     this.changed();
   }
 
@@ -193,7 +95,8 @@ class Page {
     $("on").value = i;
     this.extra = { arrows: this.extra.arrows };
     for (const model of this.info.models) {
-      if (model.wrapped) this.link.ask("turn", model.id, { ...this.where(model.id), z: this.state.z[model.id] });
+      if (model.wrapped)
+        this.link.ask("turn", model.id, { ...this.where(model.id), z: this.state.z[model.id] });
       else this.encode(model);
     }
     this.questions();
@@ -222,10 +125,15 @@ class Page {
   between(t, stamp) {
     const { state } = this;
     state.t = t;
-    this.shareWords();
+    shareWords(this);
     for (const model of this.info.models) {
       if (model.wrapped && model.id !== state.active) continue;
-      this.link.ask("between", model.id, { ...this.where(model.id), a: state.on, b: state.b, t }, stamp);
+      this.link.ask(
+        "between",
+        model.id,
+        { ...this.where(model.id), a: state.on, b: state.b, t },
+        stamp,
+      );
     }
     this.changed();
   }
@@ -245,7 +153,7 @@ class Page {
   }
 
   split(content) {
-    return this.model.sliders.map((_, i) => i).filter((i) => (i < this.model.content) === content);
+    return this.model.sliders.map((_, i) => i).filter((i) => i < this.model.content === content);
   }
 
   swap(places) {
@@ -263,7 +171,7 @@ class Page {
 
   activate(id) {
     this.state.active = id;
-    this.chooseModel();
+    chooseModel(this);
     this.extra = {};
     this.questions();
     this.redraw();
@@ -277,8 +185,12 @@ class Page {
   }
 
   mapOf(id) {
-    this.state.map = { of: id, x: 0, y: Math.min(1, (this.models.get(id)?.sliders.length ?? 2) - 1) };
-    this.mapAxes();
+    this.state.map = {
+      of: id,
+      x: 0,
+      y: Math.min(1, (this.models.get(id)?.sliders.length ?? 2) - 1),
+    };
+    mapAxes(this);
     this.redrawMap();
     this.changed();
   }
@@ -302,13 +214,17 @@ class Page {
 
   spend(share) {
     this.state.share = share;
-    this.shareWords();
+    shareWords(this);
     this.questions(["attack"]);
   }
 
   questions(only = ["strange", "explain", "attack"]) {
     const { state } = this;
-    const fields = { strange: {}, explain: { target: this.target }, attack: { target: this.target, share: state.share } };
+    const fields = {
+      strange: {},
+      explain: { target: this.target },
+      attack: { target: this.target, share: state.share },
+    };
     for (const word of only) {
       if (state.on === null || !state.show.has(word)) continue;
       this.link.ask(word, state.active, { on: state.on, ...fields[word] });
@@ -374,7 +290,13 @@ class Page {
     }
     const drawn = performance.now();
     requestAnimationFrame(() => {
-      const detail = { model: id, seq: header.seq, z: header.z, drawn: drawn - stamp, painted: performance.now() - stamp };
+      const detail = {
+        model: id,
+        seq: header.seq,
+        z: header.z,
+        drawn: drawn - stamp,
+        painted: performance.now() - stamp,
+      };
       document.dispatchEvent(new CustomEvent("unweave:drawn", { detail }));
     });
     if (header.failed) this.say(header.failed, "wrong");
@@ -444,8 +366,15 @@ class Page {
 
   // What is going on, in words.
   busy() {
-    const words_ = { encode: "encoding", codes: "encoding the data", between: "encoding", swap: "encoding",
-      strange: "scoring", explain: "attributing", attack: "attacking" };
+    const words_ = {
+      encode: "encoding",
+      codes: "encoding the data",
+      between: "encoding",
+      swap: "encoding",
+      strange: "scoring",
+      explain: "attributing",
+      attack: "attacking",
+    };
     const asked = this.link.pending.filter((f) => f.ask in words_);
     clearTimeout(this.busyTimer);
     if (!asked.length) {
@@ -453,7 +382,10 @@ class Page {
       return;
     }
     const { ask, model } = asked[0];
-    this.busyTimer = setTimeout(() => this.say(`${this.models.get(model).name}: ${words_[ask]} …`, "busy"), 250);
+    this.busyTimer = setTimeout(
+      () => this.say(`${this.models.get(model).name}: ${words_[ask]} …`, "busy"),
+      250,
+    );
   }
 
   refuse(header) {

@@ -21,16 +21,25 @@ export class DataMap {
   points(state) {
     const codes = this.codes.get(state.map.of);
     if (!codes) {
-      return { x: this.info.places.map((p) => p[0]), y: this.info.places.map((p) => p[1]),
-        names: ["first component", "second component"], here: this.places };
+      return {
+        x: this.info.places.map((p) => p[0]),
+        y: this.info.places.map((p) => p[1]),
+        names: ["first component", "second component"],
+        here: this.places,
+      };
     }
     const size = codes.shape[1];
     const model = this.info.models.find((m) => m.id === state.map.of);
-    const column = (k) => Array.from({ length: codes.shape[0] }, (_, i) => codes.values[i * size + k]);
+    const column = (k) =>
+      Array.from({ length: codes.shape[0] }, (_, i) => codes.values[i * size + k]);
     const z = state.z[state.map.of];
     const name = (k) => quantity(model.sliders[k].name, model.sliders[k].unit);
-    return { x: column(state.map.x), y: column(state.map.y), names: [name(state.map.x), name(state.map.y)],
-      here: new Map([[state.map.of, [z[state.map.x], z[state.map.y]]]]) };
+    return {
+      x: column(state.map.x),
+      y: column(state.map.y),
+      names: [name(state.map.x), name(state.map.y)],
+      here: new Map([[state.map.of, [z[state.map.x], z[state.map.y]]]]),
+    };
   }
 
   draw(state) {
@@ -39,28 +48,71 @@ export class DataMap {
     const c = colours();
     const { x, y, names, here } = this.points(state);
     const chosen = x.map((_, i) => i === state.on || i === state.b);
-    const traces = [{ x, y, mode: "markers", name: "observations", showlegend: false,
-      hovertemplate: "observation %{pointNumber}<extra></extra>",
-      marker: { size: chosen.map((s) => (s ? 11 : 7)), opacity: 0.85,
-        color: x.map((_, i) => (i === state.on ? c.accent : c.data)),
-        line: { width: chosen.map((s) => (s ? 2 : 0)), color: c.ink } } }];
+    const traces = [
+      {
+        x,
+        y,
+        mode: "markers",
+        name: "observations",
+        showlegend: false,
+        hovertemplate: "observation %{pointNumber}<extra></extra>",
+        marker: {
+          size: chosen.map((s) => (s ? 11 : 7)),
+          opacity: 0.85,
+          color: x.map((_, i) => (i === state.on ? c.accent : c.data)),
+          line: { width: chosen.map((s) => (s ? 2 : 0)), color: c.ink },
+        },
+      },
+    ];
     if (state.on !== null) {
-      const marks = [[state.on, "observation"], [state.b, "other"]].filter(([i]) => i !== null);
-      traces.push({ x: marks.map(([i]) => x[i]), y: marks.map(([i]) => y[i]), mode: "text",
-        text: marks.map(([, word]) => word), textposition: "bottom center", hoverinfo: "skip",
-        textfont: { color: c.ink, size: 12 }, showlegend: false, cliponaxis: false });
+      const marks = [
+        [state.on, "observation"],
+        [state.b, "other"],
+      ].filter(([i]) => i !== null);
+      traces.push({
+        x: marks.map(([i]) => x[i]),
+        y: marks.map(([i]) => y[i]),
+        mode: "text",
+        text: marks.map(([, word]) => word),
+        textposition: "bottom center",
+        hoverinfo: "skip",
+        textfont: { color: c.ink, size: 12 },
+        showlegend: false,
+        cliponaxis: false,
+      });
     }
     this.first = traces.length;
     this.info.models.forEach((model, i) => {
       const p = here.get(model.id);
-      traces.push({ x: p ? [p[0]] : [], y: p ? [p[1]] : [], mode: "markers", name: model.name,
-        hovertemplate: `${model.name}<extra></extra>`, showlegend: Boolean(p),
-        marker: { symbol: SYMBOLS[i % 6], size: 11, color: c.models[i % 6], line: { width: 1.5, color: c.ground } } });
+      traces.push({
+        x: p ? [p[0]] : [],
+        y: p ? [p[1]] : [],
+        mode: "markers",
+        name: model.name,
+        hovertemplate: `${model.name}<extra></extra>`,
+        showlegend: Boolean(p),
+        marker: {
+          symbol: SYMBOLS[i % 6],
+          size: 11,
+          color: c.models[i % 6],
+          line: { width: 1.5, color: c.ground },
+        },
+      });
     });
     const shown = [...here.values()];
-    const ends = (k, values) => aired(...extent(shown.map((p) => p[k]).filter(Number.isFinite), extent(values.filter(Number.isFinite))), 0.14);
-    const look = layout(c, { xaxis: axis(c, names[0], { range: ends(0, x) }), yaxis: axis(c, names[1], { range: ends(1, y) }),
-      margin: { l: 62, r: 14, t: 26, b: 44 } });
+    const ends = (k, values) =>
+      aired(
+        ...extent(
+          shown.map((p) => p[k]).filter(Number.isFinite),
+          extent(values.filter(Number.isFinite)),
+        ),
+        0.14,
+      );
+    const look = layout(c, {
+      xaxis: axis(c, names[0], { range: ends(0, x) }),
+      yaxis: axis(c, names[1], { range: ends(1, y) }),
+      margin: { l: 62, r: 14, t: 26, b: 44 },
+    });
     return Plotly.react(this.div, traces, look, CONFIG).then(() => this.listen());
   }
 

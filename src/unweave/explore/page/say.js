@@ -11,7 +11,10 @@ export function summary(info, state, curves) {
     if (!answer) continue;
     const apart = state.on === null ? null : difference(info, state.on, answer);
     const unit = new Set(info.units).size === 1 ? info.units[0] : "";
-    if (apart !== null) parts.push(`${model.name} is ${words(apart, unit)} from observation ${state.on} (root mean square)`);
+    if (apart !== null)
+      parts.push(
+        `${model.name} is ${words(apart, unit)} from observation ${state.on} (root mean square)`,
+      );
     else {
       const [low, high] = extent(answer.x.values);
       parts.push(`${model.name} goes from ${number(low)} to ${words(high, unit)}`);
@@ -63,19 +66,31 @@ export function answered(box, { strange, explain, attack }) {
   const found = [];
   if (strange) {
     const h = strange.header;
-    const others = h.share === undefined ? "" : `, where the median of ${h.n} others is ${number(h.median, 3)}; `
-      + `${number(100 * h.share, 2)} % are as strange`;
+    const others =
+      h.share === undefined
+        ? ""
+        : `, where the median of ${h.n} others is ${number(h.median, 3)}; ` +
+          `${number(100 * h.share, 2)} % are as strange`;
     found.push(paragraph("Anomaly score.", `${h.name} ${words(h.value, h.unit)}${others}.`));
   }
   if (explain) {
     const h = explain.header;
-    const how = h.contributions ? `whose sum misses by ${number(100 * h.completeness, 2)} %` : "slopes, not contributions";
-    found.push(paragraph("Attribution.", `${h.target} is ${words(h.value, h.unit)}; ${h.method}, ${how}.`));
+    const how = h.contributions
+      ? `whose sum misses by ${number(100 * h.completeness, 2)} %`
+      : "slopes, not contributions";
+    found.push(
+      paragraph("Attribution.", `${h.target} is ${words(h.value, h.unit)}; ${h.method}, ${how}.`),
+    );
   }
   if (attack) {
     const h = attack.header;
-    found.push(paragraph("Attack.", `${h.target} goes from ${number(h.before)} to ${words(h.after, h.unit)}`
-      + `${h.budget ? ` within ${h.budget}` : ""}.`));
+    found.push(
+      paragraph(
+        "Attack.",
+        `${h.target} goes from ${number(h.before)} to ${words(h.after, h.unit)}` +
+          `${h.budget ? ` within ${h.budget}` : ""}.`,
+      ),
+    );
   }
   box.replaceChildren(...found);
 }

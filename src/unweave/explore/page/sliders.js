@@ -14,7 +14,9 @@ export class Sliders {
   constructor(box, more, { turned, taken }) {
     Object.assign(this, { box, more, turned, taken });
     this.rows = new Map();
-    more.addEventListener("click", () => this.build(this.model, this.z, { ...this.extra, all: true }));
+    more.addEventListener("click", () =>
+      this.build(this.model, this.z, { ...this.extra, all: true }),
+    );
   }
 
   build(model, z, extra) {
@@ -51,14 +53,14 @@ export class Sliders {
     const under = row.querySelector(".words");
     under.textContent = this.describe(i);
     under.title = under.textContent;
-    range.setAttribute("aria-describedby", under.id = `${id}-about`);
+    range.setAttribute("aria-describedby", (under.id = `${id}-about`));
     const [low, high] = this.reach(i);
     range.min = place(s, low);
     range.max = place(s, high);
     range.step = (range.max - range.min) / STEPS || "any";
     const band = this.band(i);
-    const share = (v) => `${100 * Math.min(1, Math.max(0,
-      (place(s, v) - range.min) / (range.max - range.min)))}%`;
+    const share = (v) =>
+      `${100 * Math.min(1, Math.max(0, (place(s, v) - range.min) / (range.max - range.min)))}%`;
     range.style.setProperty("--from", share(band[0]));
     range.style.setProperty("--to", share(band[1]));
     range.addEventListener("input", (event) => {

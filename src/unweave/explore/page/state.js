@@ -6,11 +6,21 @@ const QUIET = 300;
 
 export function fresh(info) {
   const centres = Object.fromEntries(
-    info.models.map((m) => [m.id, m.sliders.map((s) => s.centre)]));
+    info.models.map((m) => [m.id, m.sliders.map((s) => s.centre)]),
+  );
   return {
-    on: info.n ? 0 : null, b: info.n > 1 ? 1 : null, t: 0, active: info.models[0].id,
-    view: "time", z: centres, told: {}, show: new Set(), target: {}, share: 0.1,
-    map: { of: "", x: 0, y: 1 }, seed: 1,
+    on: info.n ? 0 : null,
+    b: info.n > 1 ? 1 : null,
+    t: 0,
+    active: info.models[0].id,
+    view: "time",
+    z: centres,
+    told: {},
+    show: new Set(),
+    target: {},
+    share: 0.1,
+    map: { of: "", x: 0, y: 1 },
+    seed: 1,
   };
 }
 
@@ -35,8 +45,14 @@ export function fromAddress(info, fragment) {
   }
   for (const model of info.models) {
     const z = (given.get(`z.${model.id}`) ?? "").split(",").map(Number);
-    const fits = z.length === model.sliders.length && z.every((v, i) => Number.isFinite(v)
-      && v >= (model.sliders[i].least ?? -Infinity) && v <= (model.sliders[i].most ?? Infinity));
+    const fits =
+      z.length === model.sliders.length &&
+      z.every(
+        (v, i) =>
+          Number.isFinite(v) &&
+          v >= (model.sliders[i].least ?? -Infinity) &&
+          v <= (model.sliders[i].most ?? Infinity),
+      );
     if (given.has(`z.${model.id}`) && fits) {
       state.z[model.id] = z;
       found.add(model.id);
