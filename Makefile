@@ -6,6 +6,7 @@
 # make bench-flows PEERS=python-with-torchdiffeq-and-torchcfm: flows against peers
 # make bench-series DATA=folder: measurements that were hidden, guessed by models of series
 # make bench-discovery PEERS=python-with-pysindy: equations found from data, against pysindy
+# make bench-explore: from a slider to a curve, in a headless Chromium
 # make faults: kills and damaged files, counted
 
 # the first that runs and is new enough
@@ -13,7 +14,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: demo test test-all lint check docs bench bench-equations bench-flows bench-depth bench-discovery bench-series faults clean
+.PHONY: demo test test-all lint check docs bench bench-equations bench-flows bench-depth bench-discovery bench-series bench-explore faults clean
 
 # made again when what it installs has changed
 .venv/ready: pyproject.toml constraints.txt
@@ -68,6 +69,9 @@ bench-discovery: .venv/ready
 bench-series: .venv/ready
 	@test -n "$(DATA)" || { echo "name the folder that holds physionet2012: make bench-series DATA=..."; exit 1; }
 	$(BIN)/python bench/series.py --data "$(DATA)" --page
+
+bench-explore: .venv/ready
+	$(BIN)/python bench/explore.py
 
 faults: .venv/ready
 	$(BIN)/python bench/faults_file.py

@@ -12,6 +12,7 @@ from heartbeats import LinearModel, beat_model, beat_schema, beats
 from unweave._latents import Latents, latents, log_normal, normal, uniform
 from unweave._many import many
 from unweave._model import AbstractEncoder, AbstractSampler
+from unweave.equations import equation
 
 
 class CodesOnly(AbstractEncoder):
@@ -215,3 +216,18 @@ def test_what_makes_no_sense_is_refused(model):
         show.codes(model, np.zeros((0, 64, 1)))
     with pytest.raises(ValueError, match="as many conditions"):
         show.reconstruct(model, np.zeros((3, 64, 1)), conditions=np.zeros(2))
+
+
+def test_decode_gives_what_latents_stand_for_and_equations_keep_float64():
+    model = beat_model(latents=3)
+    z = np.asarray([[0.0, 1.0, -2.0], [0.5, 0.25, 0.0]])
+    np.testing.assert_allclose(show.decode(model, z), expected(model, z), atol=1e-5)
+    np.testing.assert_allclose(show.decode(model, z[:1]), expected(model, z[:1]), atol=1e-5)
+    decay = equation("x' = -k*x\nk in (0, 5)\nx(0) in (0, 2)", until=1.0, samples=3)
+    found = show.decode(decay, np.asarray([[0.7, 1.3]]))[0, :, 0]
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, 1.3 * np.exp(-0.7 * np.asarray([0, 0.5, 1])), rtol=1e-6)
+    with pytest.raises(ValueError, match=r"give \(n, 3\), one row"):
+        show.decode(model, np.zeros((2, 2)))
+    with pytest.raises(ValueError, match="not finite"):
+        show.decode(model, np.full((1, 3), np.nan))

@@ -268,6 +268,7 @@ from .sources import Source as Source
 from .sources import open_source as open_source
 from .sources import read_source as read_source
 from .show import codes as codes
+from .show import decode as decode
 from .show import draw as draw
 from .show import interpolate as interpolate
 from .show import interpolate_spherically as interpolate_spherically
@@ -331,6 +332,8 @@ from .explain import trusted as trusted
 from .report import write_analysis as write_analysis
 from .report import write_article as write_article
 from .report import write_run_report as write_run_report
+from .explore import Explorer as Explorer
+from .explore import explorer as explorer
 from .card import Card as Card
 from .card import compare as compare
 from .card import write_card as write_card
@@ -343,6 +346,7 @@ from . import edit as edit
 from . import equations as equations
 from . import evaluate as evaluate
 from . import explain as explain
+from . import explore as explore
 from . import networks as networks
 from . import plots as plots
 from . import recipes as recipes

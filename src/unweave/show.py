@@ -119,6 +119,31 @@ def interpolate_spherically(
     return _in_chunks(eqx.Partial(_decode, model, condition), z)
 
 
+def decode(
+    model: AbstractDecoder,
+    zs: Float[Array | np.ndarray, "n latent"],
+    *,
+    condition: Condition = None,
+) -> Num[np.ndarray, "n ..."]:
+    r"""The observations that latents stand for, $\mathbb{E}[x \mid z]$: `(n, *observation)`.
+
+    `condition` holds for all of them. Raises `TypeError` if the model cannot decode, `ValueError`
+    for latents that do not fit it.
+    """
+    require(model, "decoder", tool="decode")
+    # not an array of JAX's: an equation takes all of float64
+    z = np.asarray(zs, np.float64)
+    size = model.latents.size
+    if z.ndim != 2 or z.shape[1] != size or not len(z):
+        raise ValueError(
+            f"latents of shape {z.shape} were given to a model with {size}; give (n, {size}), one "
+            "row for each observation."
+        )
+    if not np.isfinite(z).all():
+        raise ValueError("a latent is not finite; give finite numbers.")
+    return _in_chunks(eqx.Partial(_decode, model, condition), z)
+
+
 def codes(
     model: AbstractEncoder,
     xs: Num[Array | np.ndarray, "n ..."],
@@ -260,6 +285,8 @@ def _each(
 
 def _in_chunks(one: Callable[..., Array], *rows: PyTree) -> np.ndarray:
     """`one` of each row, in chunks of which neither side exceeds `CHUNK_NUMBERS`."""
+    if len(rows[0]) == 1:
+        return many(one, *rows, chunk=1)
     first = jax.tree.map(lambda row: jnp.asarray(row[0]), rows)
     widest = max(
         math.prod(a.shape) for a in (eqx.filter_eval_shape(one, *first), *jax.tree.leaves(first))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from .._version import __version__
-from ._parser_questions import attack_parser, detect_parser, explain_parser
+from ._parser_questions import attack_parser, detect_parser, explain_parser, explore_parser
 from ._parser_scores import bound_parser, dictionary_parser, disentangle_parser
 
 _DESCRIPTION = """\
@@ -30,6 +30,7 @@ examples:
   unweave traverse runs/ecg
   unweave explain runs/ecg --target surprise
   unweave attack runs/classifier --epsilon 0.1
+  unweave explore runs/ecg runs/pca
   unweave report runs/ecg
 """
 
@@ -113,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     _encode_parser(verbs)
     explain_parser(verbs, _run_verb)
     attack_parser(verbs, _run_verb)
+    explore_parser(verbs, _verb)
     _report_parser(verbs)
     detect_parser(verbs, _verb, _data_options)
     _compare_parser(verbs)

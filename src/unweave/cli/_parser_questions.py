@@ -1,5 +1,5 @@
-"""The options of the verbs that ask a fitted model: explain, attack, detect; nothing heavy is
-imported."""
+"""The options of the verbs that ask a fitted model: explain, attack, explore, detect; nothing heavy
+is imported."""
 
 import argparse
 from collections.abc import Callable
@@ -56,6 +56,21 @@ def attack_parser(verbs: Any, run_verb: Verb) -> None:
     parser.add_argument("-n", type=int, default=200, help="how many inputs (200)")
     parser.add_argument("--seed", type=int, default=0)
     progress_options(parser)
+
+
+def explore_parser(verbs: Any, verb: Verb) -> None:
+    """The options of `unweave explore`."""
+    parser = verb(
+        verbs, "explore", "turn latents by sliders, on a page in your browser",
+        usage="unweave explore RUN [RUN ...] [options]",
+    )  # fmt: skip
+    runs = "run folders, of the same observations side by side; or FILE.ode, zoo:NAME"
+    parser.add_argument("runs", nargs="+", metavar="RUN", help=runs)
+    data = "observations to show, read as the run read its own (default: those that it keeps)"
+    parser.add_argument("--data", metavar="DATA", help=data)
+    parser.add_argument("--port", type=int, default=0, help="of 127.0.0.1 (default: a free one)")
+    parser.add_argument("--no-browser", dest="browser", action="store_false",
+                        help="print the address, open nothing")  # fmt: skip
 
 
 def detect_parser(

@@ -23,6 +23,7 @@ from ._detect import detect_verb
 from ._discover import discover_verb
 from ._disentangle import dictionary_verb, disentangle_verb
 from ._explain import explain_verb
+from ._explore import explore_verb
 from ._fit import fit_help, fit_verb, given_source
 from ._options import describe_recipes
 from ._output import Result, check_free, print_result, write_codes, write_observations
@@ -236,6 +237,7 @@ _VERBS: Mapping[str, Callable[[argparse.Namespace], Result]] = {
     "detect": detect_verb,
     "discover": discover_verb,
     "explain": explain_verb,
+    "explore": explore_verb,
     "roots": roots_verb,
     "zoo": zoo_verb,
     "simulate": simulate_verb,

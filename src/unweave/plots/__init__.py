@@ -11,6 +11,8 @@ from ._attack import withstood as withstood
 from ._attribution import attribution as attribution
 from ._attribution import sensitivities as sensitivities
 from ._card import learning_curves as learning_curves
+from ._compared import COLOURS as COLOURS
+from ._compared import compared as compared
 from ._equation import fit as fit
 from ._equation import residuals as residuals
 from ._evidence import correlation as correlation
@@ -29,6 +31,7 @@ from ._style import FAINT as FAINT
 from ._style import INK as INK
 from ._style import MUTED as MUTED
 from ._style import RULE as RULE
+from ._style import encoded as encoded
 from ._style import pdf as pdf
 from ._style import save as save
 from ._style import svg as svg

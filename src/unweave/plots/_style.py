@@ -109,11 +109,16 @@ def save(figure: Figure, path: Path | str) -> Path:
         raise ValueError(
             f"a figure cannot be written as '{path.name}'; end the name in .svg, .png or .pdf."
         )
+    write_whole(path, [encoded(figure, kind)])
+    return path
+
+
+def encoded(figure: Figure, kind: str) -> bytes:
+    """The bytes of a file of that kind: svg, png or pdf."""
     out = io.StringIO() if kind == "svg" else io.BytesIO()
     _write(figure, out, kind, "white")
     value = out.getvalue()
-    write_whole(path, [value.encode() if isinstance(value, str) else value])
-    return path
+    return value.encode() if isinstance(value, str) else value
 
 
 def score_colours(scores: np.ndarray) -> list[str]:

@@ -1,0 +1,16 @@
+from ._answer import answer as answer
+from ._answer import Answer as Answer
+from ._describe import described as described
+from ._explorer import explorer as explorer
+from ._explorer import Explorer as Explorer
+from ._export import exported as exported
+from ._export import python_lines as python_lines
+from ._frames import packed as packed
+from ._frames import unpacked as unpacked
+from ._messages import read as read
+from ._messages import read_export as read_export
+from ._messages import Refused as Refused
+from ._serve import serve as serve
+from ._serve import served as served
+from ._serve import warm as warm
+from ._subject import Subject as Subject

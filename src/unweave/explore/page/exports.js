@@ -1,0 +1,44 @@
+// What is shown, as files.
+
+const WORDS = {
+  "figure.svg": "Figure, SVG",
+  "figure.png": "Figure, PNG",
+  "signals.csv": "Signals, CSV",
+  "latents.csv": "Latents, CSV",
+  "reproduce.py": "Python lines",
+};
+
+export class Exports {
+  constructor(info, state) {
+    this.state = state;
+    const box = document.getElementById("exports");
+    box.replaceChildren(
+      ...info.exports.map((kind) => {
+        const button = document.createElement("button");
+        button.type = "button";
+        button.textContent = WORDS[kind] ?? kind;
+        button.dataset.kind = kind;
+        button.addEventListener("click", () => this.keep(kind));
+        return button;
+      }),
+    );
+  }
+
+  async fetch(kind) {
+    const answer = await fetch("/export", {
+      method: "POST",
+      body: JSON.stringify({ kind, ...this.state() }),
+    });
+    return answer.ok ? answer.blob() : null;
+  }
+
+  async keep(kind) {
+    const blob = await this.fetch(kind);
+    if (!blob) return;
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(blob);
+    link.download = kind;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  }
+}
