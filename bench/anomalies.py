@@ -123,24 +123,52 @@ MODELS: dict[Callable, dict[str, Callable]] = {
 #: A beat as five waves and a level, each wave with a height, a place and a width of its own (after
 #: the five waves of McSharry et al. 2003), in shares of the beat.
 WAVES, WAVE_WIDTH = 5, (0.01, 0.2)
-EQUATION = "equation of five waves, both at once"
+EQUATION = {
+    "equation of five waves, reconstruction": detect.reconstruction,
+    "equation of five waves, latents": detect.latent_surprise,
+    "equation of five waves, both at once": detect.joint_surprise,
+}
 
 
 def five_waves(normal: np.ndarray):
-    """The equation, its latents of each beat by least squares."""
-    text = ["time in s", "phase' = 1", "phase(0) = 0"]
-    waves = []
-    for i in range(WAVES):
-        low, high = i / WAVES - 0.15, (i + 1) / WAVES + 0.15
-        text += [f"c{i} in ({low:.3f}, {high:.3f}) s per record",
-                 f"h{i} in (-6, 6) per record",
-                 f"w{i} in ({WAVE_WIDTH[0]}, {WAVE_WIDTH[1]}) s per record"]  # fmt: skip
-        waves.append(f"h{i}*exp(-((phase - c{i})/w{i})^2/2)")
-    text += ["level in (-3, 3) per record", "observe value = level + " + " + ".join(waves)]
-    times = np.linspace(0, 1, normal.shape[1])
+    """The equation, its latents of each beat the most likely ones about those of the mean normal
+    beat, which are found first, from many starts."""
+    mean = normal.astype(np.float64).mean(0)
+    low, high = float(mean.min()), float(mean.max())
+    reach = high - low
+    wide = [
+        (f"c{i} in ({max(i / WAVES - 0.1, 0):.3f}, {(i + 1) / WAVES + 0.1:.3f}) s per record",
+         f"h{i} in ({-reach:.3f}, {reach:.3f}) per record",
+         f"w{i} in ({WAVE_WIDTH[0]}, {WAVE_WIDTH[1]}) s per record")
+        for i in range(WAVES)
+    ]  # fmt: skip
+    flat = f"level in ({low:.3f}, {high:.3f}) per record"
+    first = Inverted(decoder=of_waves([*sum(wide, ()), flat], len(mean)), starts=48, steps=200)
     with jax.enable_x64(True):
-        model = equation(parse("\n".join(text)), times=times)
-    return Inverted(decoder=model, starts=6, steps=60)
+        z = dict(zip(first.latents.names, np.asarray(first.encode(mean)), strict=True))
+        left = float(np.std(mean - np.asarray(first.decode(np.array([*z.values()])))))
+    near = [
+        line
+        for i in range(WAVES)
+        for line in (
+            f"c{i} ~ normal({z[f'c{i}']:.5f}, 0.03) s per record",
+            f"h{i} ~ normal({z[f'h{i}']:.5f}, {0.15 * reach:.5f}) per record",
+            f"w{i} ~ log-normal({z[f'w{i}']:.5f}, 0.3) s per record",
+        )
+    ]
+    near.append(f"level ~ normal({z['level']:.5f}, {0.1 * reach:.5f}) per record")
+    noise = max(left, 0.05 * reach)
+    return Inverted(
+        decoder=of_waves(near, len(mean)), starts=1, steps=60, scale=(noise,), with_prior=True
+    )
+
+
+def of_waves(latents: list[str], samples: int):
+    waves = [f"h{i}*exp(-((phase - c{i})/w{i})^2/2)" for i in range(WAVES)]
+    text = ["time in s", "phase' = 1", "phase(0) = 0", *latents,
+            "observe value = level + " + " + ".join(waves)]  # fmt: skip
+    with jax.enable_x64(True):
+        return equation(parse("\n".join(text)), times=np.linspace(0, 1, samples))
 
 
 def measured(scores: np.ndarray, task: Task) -> dict[str, float]:
@@ -252,12 +280,13 @@ def run_models(kept: Kept, name: str, task: Task, seeds: int) -> None:
 
 def run_equation(kept: Kept, name: str, task: Task) -> None:
     """Of beats alone: a window of a series may begin anywhere in a beat."""
-    if task.begin is not None or kept.has(name, EQUATION, 0):
+    if task.begin is not None or all(kept.has(name, method, 0) for method in EQUATION):
         return
     began = time.perf_counter()
-    score = detect.joint_surprise(five_waves(task.train), task.train.astype(np.float64))
-    found = score(task.x.astype(np.float64))
-    kept.add(name, EQUATION, 0, time.perf_counter() - began, measured(found, task))
+    model, normal = five_waves(task.train), task.train.astype(np.float64)
+    for method, score in EQUATION.items():
+        found = score(model, normal)(task.x.astype(np.float64))
+        kept.add(name, method, 0, time.perf_counter() - began, measured(found, task))
 
 
 def run_peers(kept: Kept, name: str, task: Task, seeds: int, python: str) -> None:

@@ -167,6 +167,9 @@ def latent_ode(
     what the model draws itself (Hinton et al. 1995), which makes the latents of an equation mean
     what they are called."""
     options = locals()
+    for name, share in (("hide", hide), ("sleep", sleep)):
+        if not 0 <= share <= 1:
+            raise ValueError(f"{name} is {share}; give a share, from 0 to 1.")
     text = None
     if equation is not None:
         from ..equations import parse, source_text  # SymPy and diffrax: not for all
@@ -193,8 +196,10 @@ def latent_ode(
     def stepper(budget: Budget) -> Descend:
         if sleep:
             objective = train.wake_sleep(round(sleep * budget.steps), hidden=hide)
-        else:
-            objective = train.elbo(warm_up=budget.steps // _WARM_UP, hidden=hide)
+            # draws never end: to the last step a slower one gains from them
+            rate = optax.cosine_decay_schedule(learning_rate, max(1, budget.steps))
+            return Descend(objective, _adam(rate))
+        objective = train.elbo(warm_up=budget.steps // _WARM_UP, hidden=hide)
         return Descend(objective, _adam(learning_rate))
 
     plan = Plan(stepper, epochs, batch, patience, rows=train.conditioned, looks=5)
