@@ -3,11 +3,13 @@
 from typing import Any, Literal
 
 import equinox as eqx
+import numpy as np
 import optax
 
 from .. import train
 from .._model import Key
-from ..data import PLANTS, SPAN, Dataset, planted
+from .._noise import Gaussian
+from ..data import PLANTS, SPAN, Dataset, Scale, planted
 from ..networks import series
 from ..networks.series import CDE, GRU, LSTM, ODERNN, AbstractCell, CellMaker
 from ..train import Answered, Budget, Descend, Plan, Recipe
@@ -154,6 +156,7 @@ def latent_ode(
     equation: str | None = None,
     hide: float = 0.3,
     sleep: float = 0.0,
+    noise_level: float | None = None,
     epochs: int = 300,
     batch: int = 64,
     learning_rate: float = 1e-3,
@@ -165,11 +168,14 @@ def latent_ode(
     the share `hide` of the entries; a dense one, of four times the `hidden` units, is the quickest
     where all series have the same times. For the share `sleep` of all steps the encoder learns from
     what the model draws itself (Hinton et al. 1995), which makes the latents of an equation mean
-    what they are called."""
+    what they are called. `noise_level`, the standard deviation of the noise in the data's unit, is
+    learned where it is not known."""
     options = locals()
     for name, share in (("hide", hide), ("sleep", sleep)):
         if not 0 <= share <= 1:
             raise ValueError(f"{name} is {share}; give a share, from 0 to 1.")
+    if noise_level is not None and not noise_level > 0:
+        raise ValueError(f"noise_level is {noise_level}; give a positive one, or None to learn it.")
     text = None
     if equation is not None:
         from ..equations import parse, source_text  # SymPy and diffrax: not for all
@@ -183,14 +189,21 @@ def latent_ode(
             reader = series.whole_reader(data, (4 * hidden,) * 2)
         else:
             reader = series.recurrent_reader(_cell(encoder, hidden), backwards=True)
+        noise = None
+        if noise_level is not None:
+            spread = np.asarray(Scale.standard(data.observations).spread, np.float64)
+            known = np.broadcast_to(noise_level / spread, data.schema.shape[-1:])
+            noise = Gaussian.fixed(tuple(float(level) for level in known))
         if text is None:
-            return series.start_latent_ode(data, reader, latents=latents, widths=widths, key=key)
+            return series.start_latent_ode(
+                data, reader, latents=latents, widths=widths, noise=noise, key=key
+            )
         from ..hybrid import system_dynamics
 
         chosen = system_dynamics(text, data)
         return series.start_latent_ode(
             data, reader, widths=widths, dynamics=chosen.dynamics,
-            is_observation=chosen.is_observation, steps=chosen.steps, key=key,
+            is_observation=chosen.is_observation, steps=chosen.steps, noise=noise, key=key,
         )  # fmt: skip
 
     def stepper(budget: Budget) -> Descend:
