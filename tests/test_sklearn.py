@@ -1,9 +1,10 @@
 """The estimators against scikit-learn's own checks, its estimators and SciPy."""
 
-import copy
+import pickle
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.optimize import curve_fit
 from sklearn.datasets import load_wine
@@ -80,7 +81,7 @@ def test_a_vae_trains_within_two_epochs(wine):
     assert z.shape == (len(x), 2)
     assert first.inverse_transform(z).shape == x.shape
     assert np.isfinite(first.score(x))
-    assert (copy.deepcopy(first).transform(x[:7]) == z[:7]).all()
+    assert (pickle.loads(pickle.dumps(first)).transform(x[:7]) == z[:7]).all()
     again = LatentTransformer(uw.vae, latents=2, options=options, random_state=0).fit(x)
     assert (again.transform(x) == z).all()
 
@@ -134,11 +135,19 @@ def test_rows_that_calibrate_keep_the_rate():
 def test_models_and_baselines_find_what_is_far_away(recipe, more):
     rng = np.random.default_rng(1)
     x = np.concatenate([rng.normal(size=(95, 3)), rng.normal(8, 1, size=(5, 3))])
-    found = AnomalyDetector(recipe, latents=None, contamination=0.05, **more).fit(x[:95])
+    found = AnomalyDetector(recipe, contamination=0.05, **more)
+    assert (found.fit_predict(x[:95]) == -1).sum() == 4
     assert (found.predict(x[95:]) == -1).all()
-    assert np.mean(found.predict(x[:95]) == -1) <= 0.05
-    copied = copy.deepcopy(found)
+    copied = pickle.loads(pickle.dumps(found))
     assert (copied.score_samples(x) == found.score_samples(x)).all()
+
+
+def test_a_row_is_not_its_own_neighbour():
+    x = np.random.default_rng(4).normal(size=(200, 1))
+    found = AnomalyDetector(uw.detect.neighbours, contamination=0.1)
+    assert (found.fit_predict(x) == -1).sum() == 20
+    new = np.random.default_rng(5).normal(size=(2000, 1))
+    assert 0.05 < np.mean(found.predict(new) == -1) < 0.2
 
 
 def test_isolation_is_that_of_scikit_learn():
@@ -187,6 +196,18 @@ def test_a_formula_is_that_of_curve_fit(decay):
     assert found.equation_ == f"y = {c} + {a}*exp(-{b}*x0)"
     given = 3 * np.exp(-0.8 * x[:, 0]) + 1
     assert np.abs(found.predict(x) - given).max() < 0.1
+
+
+def test_columns_of_a_table_are_words_of_the_formula(decay):
+    x = pd.DataFrame(decay[0], columns=["time (h)", "exp"])
+    source = "y = a*exp(-b*time__h_) + c\na, b in (0, 10)\nc in (-5, 5)"
+    found, plain = EquationRegressor(source).fit(x, decay[1]), EquationRegressor(DECAY).fit(*decay)
+    assert found.params_ == plain.params_
+
+
+def test_what_the_data_leave_open_has_no_error(decay):
+    found = EquationRegressor("y = a*b*x0\na, b in (0, 10)", starts=4).fit(*decay)
+    assert set(found.standard_errors_.values()) == {np.inf}
 
 
 def test_a_prior_counts_as_much_as_it_says(decay):

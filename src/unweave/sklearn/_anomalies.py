@@ -2,12 +2,13 @@
 
 from typing import Any, final
 
+import equinox as eqx
 import numpy as np
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .._model import AbstractDensity
-from ..detect import Calibrated, Detector, Score, reconstruction
+from ..detect import Calibrated, Detector, Score, out_of_fold, reconstruction
 from ._rows import Fitted, as_dataset, make, names_of, read, seed_of, train
 
 
@@ -19,7 +20,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     $p = (1 + |\{i : s_i \ge s\}|) / (n + 1) \le \alpha$ (`detect.Calibrated`). Where rows are held
     out to calibrate, new normal rows are flagged no more often than that, on average. Without,
     the rows that were fitted calibrate as well: that share of them is flagged, as in scikit-learn,
-    and nothing is promised of new ones.
+    and nothing is promised of new ones. A detector then scores each of them in one of five folds
+    without having seen it, since a row's nearest neighbour would be itself.
 
     **Arguments:** `recipe`, a name in `unweave.RECIPES`, or a function that makes a recipe or a
     detector, such as `uw.detect.neighbours`; `latents`, `options`, `shape`, `validation` and
@@ -77,15 +79,24 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         else:
             data = as_dataset(normal, names_of(self))
             self._fitted = train(made, data, validation=self.validation, seed=seed)
-        self.model_ = None if self._fitted is None else self._fitted.model
+        model = None if self._fitted is None else self._fitted.model
         self._normal, self._seed = normal, seed
         self.score_ = self._scored()
-        if self.strangeness is None and isinstance(self.model_, AbstractDensity):
+        if self.strangeness is None and isinstance(model, AbstractDensity):
             self._normal = normal[:0]  # a density needs them no more
-        self.calibrated_ = Calibrated(self.score_(held))
+        self._own = None
+        if isinstance(made, Detector) and self.calibration is None:
+            self._own = out_of_fold(made, normal, seed=seed)
+        self.calibrated_ = Calibrated(self.score_(held) if self._own is None else self._own)
         limit = self.calibrated_.threshold(self.contamination)
         self.offset_ = -(limit if self.calibration is not None else _below(self.calibrated_, limit))
         return self
+
+    @property
+    def model_(self) -> eqx.Module | None:
+        """The model that was fitted, None where a detector was."""
+        check_is_fitted(self)
+        return None if self._fitted is None else self._fitted.model
 
     def score_samples(self, X: Any) -> np.ndarray:
         """How normal each row is `(n,)`, the score with its sign turned: higher = more normal."""
@@ -99,6 +110,15 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     def predict(self, X: Any) -> np.ndarray:
         """-1 for each row that is flagged, 1 for the others."""
         return 1 - 2 * (self.decision_function(X) < 0).astype(int)
+
+    def fit_predict(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, X: Any, y: Any = None
+    ) -> np.ndarray:
+        """Fits to the rows, and -1 for each of them that is flagged, 1 for the others."""
+        self.fit(X)
+        if self._own is None:
+            return self.predict(X)
+        return 1 - 2 * (self._own > -self.offset_).astype(int)
 
     def p_values(self, X: Any) -> np.ndarray:
         """The conformal p-value of each row `(n,)`."""

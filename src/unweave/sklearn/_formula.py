@@ -16,6 +16,7 @@ from .._latents import Latents
 from .._least_squares import least_squares, value_and_slopes
 from ..equations import EquationError, FitError, TextSystem, parse
 from ..equations.fitting._certainty import inverse
+from ..equations.language._lines import RESERVED
 
 # the language has courses alone, and a formula is the observation of one that stays where it is
 _STILL = "unused_"
@@ -79,8 +80,10 @@ def read_formula(source: str, names: Sequence[str]) -> Formula:
     """
     words = words_of(names)
     used = set(re.findall(r"[^\W\d]\w*", re.sub(r"#.*", "", source)))
-    declared = set(re.findall(r"^\s*input\s+(\w+)", source, re.M))
-    inputs = [word for word in dict.fromkeys(words) if word in used and word not in declared]
+    lines = re.findall(r"^\s*input\b.*", source, re.M)
+    # a column called exp, or one that has a line of its own, is no word to add
+    spoken_for = RESERVED | {word for line in lines for word in re.findall(r"\w+(?=\s*\()", line)}
+    inputs = [word for word in dict.fromkeys(words) if word in used - spoken_for]
     lines = [source, *(f"input {word}(t)" for word in inputs)]
     if not re.search(r"^\s*observe\b", source, re.M):
         lines.append("observe y")

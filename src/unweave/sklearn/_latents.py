@@ -2,6 +2,7 @@
 
 from typing import Any, final
 
+import equinox as eqx
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted
@@ -60,12 +61,17 @@ class LatentTransformer(TransformerMixin, BaseEstimator):
         fitted = train(recipe, data, validation=self.validation, seed=seed)
         require(fitted.model, "encoder", tool="LatentTransformer")
         self._fitted = fitted
-        self.model_ = fitted.model
         self.latent_names_ = latent_names(fitted.model)
-        if not self.latent_names_:
+        if not self.latent_names_:  # a model that names none says how many there are
             size = fitted.each(self._encoder().encode, rows[:1]).shape[1]
             self.latent_names_ = tuple(f"z{i + 1}" for i in range(size))
         return self
+
+    @property
+    def model_(self) -> eqx.Module:
+        """The model that was fitted."""
+        check_is_fitted(self)
+        return self._fitted.model
 
     def transform(self, X: Any) -> Any:
         """The latents `(n, latent)` of each row, as the model best knows them."""

@@ -2,8 +2,10 @@
 
 import inspect
 import math
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import equinox as eqx
@@ -15,6 +17,7 @@ from sklearn.utils.validation import validate_data
 from .._keys import split_on_host
 from .._many import many, real
 from .._programs import drop_programs
+from .._save import load_model, save_model
 from .._schema import Schema
 from ..data import Dataset, dataset
 from ..detect import Detector
@@ -55,6 +58,20 @@ class Fitted:
             chunks = np.split(full, len(full) // CHUNK)
             found = np.concatenate([np.asarray(jax.vmap(function)(chunk)) for chunk in chunks])
         return found[:n].astype(np.float64)
+
+    # a copy, and a file of an estimator, hold a model file: activations are no names to import
+    def __reduce__(self) -> tuple[Any, ...]:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "model.safetensors"
+            save_model(file, self.model)
+            return _from_file, (file.read_bytes(), self.trained)
+
+
+def _from_file(content: bytes, trained: bool) -> Fitted:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.safetensors"
+        file.write_bytes(content)
+        return Fitted(load_model(file).model, trained)
 
 
 def seed_of(random_state: Any) -> int:
@@ -132,8 +149,10 @@ def make(
             "rows of 1 feature(s) have nothing to turn into fewer latents; give more columns, or "
             "to AnomalyDetector a detector such as recipe=uw.detect.neighbours."
         )
+    if latents is not None and "latents" in options:
+        raise ValueError("latents are given twice; leave them out of the options.")
     if latents is not None:
-        options = {"latents": latents, **options}
+        options["latents"] = latents
     elif "latents" in takes and "latents" not in options:
         usual = takes["latents"].default
         most = max(1, min(len(rows), math.prod(rows.shape[1:])) - 1)
