@@ -354,6 +354,7 @@ from . import report as report
 from . import robust as robust
 from . import run as run
 from . import show as show
+from . import sklearn as sklearn
 from . import sources as sources
 from . import targets as targets
 from . import track as track
