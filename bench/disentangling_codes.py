@@ -29,6 +29,8 @@ EQUATION = "equation, inverted"
 CODES = pathlib.Path(__file__).resolve().parent / "disentangling-codes"
 #: Beats that are fitted, beats that are scored, samples of a beat, latents.
 FITTED, SCORED, SAMPLES, LATENTS = 4000, 3000, 128, 16
+#: What the equation is told of the noise: the mean of the simulated beats', in mV.
+NOISE = 0.0175
 
 #: Every recipe that encodes a single beat into so many latents and decodes it, with its defaults.
 KINDS: dict[str, Callable[..., Recipe]] = {
@@ -45,7 +47,15 @@ KINDS |= {
     "qlae, 30 values": functools.partial(qlae, values=30, epochs=200),
     # a net reads the latents of the equation of the zoo off a beat; that equation decodes them
     "latent-ode, zoo:ecg": functools.partial(
-        latent_ode, equation="zoo:ecg", encoder="dense", hide=0.0, epochs=60
+        latent_ode,
+        equation="zoo:ecg",
+        encoder="dense",
+        hidden=128,
+        hide=0.0,
+        sleep=1.0,
+        noise_level=NOISE,
+        epochs=120,
+        patience=120,
     ),
 }
 
@@ -71,7 +81,7 @@ def invert() -> None:
     held, began = scored(), time.perf_counter()
     times = held.schema.origin + held.schema.step * np.arange(SAMPLES)
     with jax.enable_x64(True):
-        model = equation(parse(zoo_text("ecg")), times=times, noise=Gaussian.fixed((0.0175,)))
+        model = equation(parse(zoo_text("ecg")), times=times, noise=Gaussian.fixed((NOISE,)))
     inverted = Inverted(decoder=model, starts=2, steps=32, with_prior=True)
     codes = many(inverted.encode, held.observations, chunk=32)
     rebuilt = many(model.decode, codes, chunk=32)

@@ -138,8 +138,10 @@ def of_beats(results: dict[str, Any]) -> list[str]:
         "`equation, inverted` is no network and learns nothing: it is `zoo:ecg`, told the form of "
         "the model that the beats were drawn from, its latents found for each beat by least "
         "squares. It says what is to be had from beats with this noise. `latent-ode, zoo:ecg` is "
-        "trained as the other recipes are and sees no factor either, but its decoder is that "
-        "formula: a net reads 16 latents off a beat, and the equation makes a beat of them.",
+        "trained as the other recipes are and sees no factor of the beats either, but its decoder "
+        "is that formula, told the same noise: a net reads 16 latents off a beat, the equation "
+        "makes a beat of them, and the net learns from beats that the equation draws itself "
+        "(`--sleep 1`).",
         "",
         *table(["recipe", "seeds", "explained", "active latents", *COLUMNS.values(), "UDR"], rows),
         "DCI disentanglement with other importances: by a lasso "

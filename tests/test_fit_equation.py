@@ -49,6 +49,7 @@ def fhn_fit():
     return fit_equation(FHN, fhn_data(), starts=64)
 
 
+@pytest.mark.slow
 def test_every_start_over_a_hundredfold_range_reaches_the_optimum():
     fit = fhn_fit()
     assert fit.best.agree == 64
@@ -165,6 +166,7 @@ def coverage(n, k=0.7):
     return np.mean(inside, axis=0)
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_truth_as_often_as_they_say():
     covered = coverage(200)
     assert ((covered >= 0.85) & (covered <= 0.95)).all(), covered

@@ -317,3 +317,24 @@ def test_no_figure_is_kept_alive_behind_the_callers_back():
     files = pathlib.Path(plots.__file__).parent.glob("*.py")
     source = "".join(path.read_text() for path in files)
     assert not re.search(r"import.*pyplot|plt\.", source)
+
+
+def test_confidence_is_drawn_against_what_is_right():
+    confidence, right = np.array([0.5, 0.9, np.nan]), np.array([0.4, 0.95, np.nan])
+    figure = plots.reliability(confidence, right, np.array([10, 30, 0]))
+    (dots,) = figure.axes[0].collections[1:]
+    np.testing.assert_allclose(dots.get_offsets(), [[0.5, 0.4], [0.9, 0.95]])
+    assert dots.get_sizes()[1] == 200
+    with pytest.raises(ValueError, match="for every bin"):
+        plots.reliability(confidence, right, np.zeros(2))
+
+
+def test_errors_are_drawn_beside_their_limits():
+    errors = np.abs(np.random.default_rng(0).normal(size=200))
+    figure = plots.limits({"rate": (errors, 1.96), "height": (errors, 1.0)}, confidence=0.95)
+    one, other = figure.axes
+    assert one.get_title(loc="left") == "rate"
+    assert sum(bar.get_height() for bar in one.patches) == 200
+    assert other.lines[0].get_xdata()[0] == 1.0
+    with pytest.raises(ValueError, match="at least one name"):
+        plots.limits({}, confidence=0.9)

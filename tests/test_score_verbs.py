@@ -70,12 +70,14 @@ def test_bounds_of_numbers(unweave, refused):
     found = answer(unweave, "bound", "--n", "100", "--error", "0.1")
     assert found["misleading"] == pytest.approx(2 * np.exp(-2))
     assert "nothing was given" in refused("bound")
+    assert "a run alone" in refused("bound", "--n", "100", "-o", "bound.svg")
 
 
 def test_what_is_promised_of_a_run_that_rebuilds(unweave, runs):
     found = answer(unweave, "bound", runs / "pca-0", "--confidence", "0.9")
     assert found["coverage"] == pytest.approx(0.9, abs=0.05)
     assert found["low"] < found["coverage"] < found["high"]
+    assert found["figure"].endswith("bound.svg")
 
 
 def test_what_is_promised_of_a_classifier(unweave):

@@ -2,7 +2,7 @@
 
 import argparse
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,9 +14,12 @@ from ..networks import Classifier, Regressor
 from ..networks.schemes import parameters
 from ..run import Run, load_run
 from ..sources import Source, open_source
-from ._keep import answered, between, number, share
+from ._keep import answered, between, figure_lines, figure_path, number, save_figure, share
 from ._output import Result
 from ._progress import progress
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # a weight of 32 bits is one of so many numbers, in nats
 _NATS_OF_A_WEIGHT = 32 * np.log(2)
@@ -24,12 +27,16 @@ _NATS_OF_A_WEIGHT = 32 * np.log(2)
 
 @dataclass(frozen=True)
 class _Promise:
-    """What is promised of a run: for the object, in sentences, as a table, and by which methods."""
+    """What is promised of a run: for the object, in sentences, as a table, by which methods, and as
+    a figure with what is said below it and its numbers."""
 
     told: dict[str, Any]
     lines: list[str]
     rows: list[tuple[str, ...]]
     methods: tuple[str, ...]
+    figure: "Figure"
+    label: str
+    numbers: dict[str, Any]
 
 
 def bound_verb(options: argparse.Namespace) -> Result:
@@ -41,6 +48,11 @@ def bound_verb(options: argparse.Namespace) -> Result:
         confidence = 0.95
     if options.run is not None:
         return _of_run(options, 0.95 if confidence is None else confidence)
+    if options.output is not None:
+        raise ValueError(
+            f"-o {options.output} was given without a run, and there is a figure of a run alone; "
+            "name one, or leave -o out."
+        )
     if options.n is None and options.error is None:
         raise ValueError(
             "nothing was given to bound; say --n 1000 for the error that so many observations "
@@ -57,6 +69,7 @@ def bound_verb(options: argparse.Namespace) -> Result:
 
 def _of_run(options: argparse.Namespace, confidence: float) -> Result:
     fitted = load_run(options.run)
+    path = figure_path(options, fitted, "bound.svg")
     source = Source.from_settings(dict(fitted.settings["data"]))
     with progress(options, f"reading the data of {fitted.folder}") as say:
         data = open_source(source, seed=int(fitted.settings["seed"]))
@@ -66,14 +79,17 @@ def _of_run(options: argparse.Namespace, confidence: float) -> Result:
         "run": str(fitted.folder), "n_train": len(data.train), "n_validation":
         len(data.validation), "n_test": len(data.test), "confidence": confidence, **found.told,
     }  # fmt: skip
-    from ..report import Answer, sentence  # and with it Matplotlib
+    from ..report import Answer, picture, sentence  # and with it Matplotlib
 
+    result["figure"] = save_figure(found.figure, path, options)
     question = f"What is promised of it, with {confidence:.0%} confidence?"
     answer = Answer(
         "bound", question, tuple(map(sentence, found.lines)), {"confidence": confidence}, (),
-        tuple(found.rows), (), found.methods,
+        tuple(found.rows), (picture(fitted, found.figure, found.label, found.numbers),),
+        found.methods,
     )  # fmt: skip
-    return answered(result, found.lines, [(fitted, answer)], options)
+    lines = [*found.lines, *figure_lines(result["figure"])]
+    return answered(result, lines, [(fitted, answer)], options)
 
 
 def _promised(options: argparse.Namespace, fitted: Run, data: Split, confidence: float) -> _Promise:
@@ -94,6 +110,7 @@ def _promised(options: argparse.Namespace, fitted: Run, data: Split, confidence:
 
 
 def _classifier(fitted: Run, data: Split, confidence: float) -> _Promise:
+    from .. import plots
     from ..evaluate import calibration_error, conformal, exact_interval, hoeffding
 
     test, held = data.test, data.validation
@@ -146,14 +163,21 @@ def _classifier(fitted: Run, data: Split, confidence: float) -> _Promise:
         f"sets that hold the true class with {confidence:.0%} (conformal) hold it with "
         f"{share_held:.1%} and have {told['conformal_size']:.2f} classes on average",
     ]
-    return _Promise(told, lines, rows, ("exact-interval", "hoeffding", "calibration", "conformal"))
+    figure = plots.reliability(equal.confidence, equal.right, equal.count)
+    label = (
+        "How often answers are right against how sure they were, in bins of equal width; a dot's "
+        "area goes with the number of answers."
+    )
+    numbers = {"confidence": equal.confidence, "right": equal.right, "count": equal.count}
+    methods = ("exact-interval", "hoeffding", "calibration", "conformal")
+    return _Promise(told, lines, rows, methods, figure, label, numbers)
 
 
 def _regressor(fitted: Run, data: Split, confidence: float) -> _Promise:
     from ..evaluate import conformal, coverage
 
     told: dict[str, Any] = {"answers": {}}
-    lines, rows = [], []
+    lines, rows, errors = [], [], {}
     predicted, before = _answers(fitted, data.test), _answers(fitted, data.validation)
     assert data.test.factors is not None
     assert data.validation.factors is not None
@@ -162,6 +186,7 @@ def _regressor(fitted: Run, data: Split, confidence: float) -> _Promise:
         known, used = ~np.isnan(true), ~np.isnan(earlier)
         limit = conformal(np.abs(earlier - before[:, j])[used], confidence=confidence)
         found = coverage(*limit.intervals(predicted[known, j].astype(np.float64)), true[known])
+        errors[name] = (np.abs(predicted[:, j] - true), limit.limit)
         told["answers"][name] = {
             "limit": limit.limit, "coverage": found.share, "low": found.low, "high": found.high,
         }  # fmt: skip
@@ -175,7 +200,7 @@ def _regressor(fitted: Run, data: Split, confidence: float) -> _Promise:
             (f"{name}: answers within it", share(found.share), between(found.low, found.high),
              f"{found.n:,}", f"asked for {confidence:.0%}"),
         ]  # fmt: skip
-    return _Promise(told, lines, rows, ("conformal", "exact-interval"))
+    return _Promise(told, lines, rows, *_limits(errors, confidence))
 
 
 def _misfits(fitted: Run, data: Split, confidence: float) -> _Promise:
@@ -204,7 +229,17 @@ def _misfits(fitted: Run, data: Split, confidence: float) -> _Promise:
         f"(conformal, {limit.n:,} observations that training did not fit); of {len(after):,} "
         f"held-out ones {within / len(after):.1%} ({low:.1%} to {high:.1%})"
     ]
-    return _Promise(told, lines, rows, ("conformal", "exact-interval"))
+    return _Promise(told, lines, rows, *_limits({"misfit": (after, limit.limit)}, confidence))
+
+
+def _limits(errors: dict[str, tuple[np.ndarray, float]], confidence: float):
+    """Methods, figure, label and numbers where errors are held against conformal limits."""
+    from .. import plots
+
+    figure = plots.limits(errors, confidence=confidence)
+    label = f"Held-out errors, and the limits that are to hold {confidence:.0%} of them."
+    numbers = {name: values for name, (values, _) in errors.items()}
+    return ("conformal", "exact-interval"), figure, label, numbers
 
 
 def _answers(fitted: Run, part: Dataset) -> np.ndarray:

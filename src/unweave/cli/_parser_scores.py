@@ -67,4 +67,7 @@ def bound_parser(verbs: Any, verb: Verb) -> None:
     parser.add_argument("--models", type=float, default=1.0, metavar="M", help=models)
     sure = "how sure (0.95); with both --n and --error it is what is computed"
     parser.add_argument("--confidence", type=float, default=None, metavar="C", help=sure)
+    output = ".svg, .png or .pdf (default: RUN/bound.svg)"
+    parser.add_argument("-o", "--output", metavar="FILE", help=output)
+    parser.add_argument("--force", action="store_true", help="replace FILE")
     progress_options(parser)

@@ -88,6 +88,8 @@ def _server(explorer: Explorer, port: int):
             f"port {port} of {_HOST} cannot be had ({error.strerror}); give another --port, or "
             "none for one that is free."
         ) from None
+    # whoever is told the address may call before the server runs: the call waits
+    bound.listen()
     own = bound.getsockname()[1]
     token = secrets.token_urlsafe(32)
     config = uvicorn.Config(

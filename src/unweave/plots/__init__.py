@@ -25,6 +25,8 @@ from ._observations import samples as samples
 from ._observations import traversal as traversal
 from ._phase import bifurcation as bifurcation
 from ._phase import phase_portrait as phase_portrait
+from ._promises import limits as limits
+from ._promises import reliability as reliability
 from ._style import ACCENT as ACCENT
 from ._style import DIVERGING as DIVERGING
 from ._style import FAINT as FAINT
