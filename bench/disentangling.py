@@ -100,7 +100,7 @@ def beats(kind: str, seed: int) -> dict:
     few = slice(None, PARTED)
     three = dci(z[few], v[few], probe=PROBE, permutations=min(asked, 1))
     # an equation's latents have units of their own, so their ranges say nothing
-    active = (True,) * z.shape[1] if kind == EQUATION else None
+    active = (True,) * z.shape[1] if "equation" in kind or "zoo:" in kind else None
     made = infomec(z, v, active=active, permutations=asked)
     scores = [
         mig(z, v, permutations=asked), sap(z, v, permutations=asked),
@@ -133,7 +133,7 @@ def best_boosted(rows: list[dict]) -> None:
     first = [row for row in rows if row["seed"] == 0]
     first.sort(key=lambda row: -row["scores"]["DCI disentanglement"])
     for row in first[:3]:
-        if "boosted" not in row:
+        if "boosted" not in row and file_of(row["kind"], 0).exists():
             z = np.load(file_of(row["kind"], 0))["codes"].astype(np.float64)[:1500]
             made = dci(z, scored().factors[:1500, :-1], probe=Boosting(), permutations=0)
             row["boosted"] = made.disentanglement.value
