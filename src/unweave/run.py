@@ -1,6 +1,5 @@
 """The verb: fit a recipe to data, in memory or into a run folder that survives a crash."""
 
-import json
 import sys
 import time
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from tqdm import tqdm
 from ._course import Course
 from ._keys import split_on_host
 from ._programs import drop_programs
-from ._save import load_model, save_model
+from ._save import save_model
 from ._schema import Schema
 from ._tensors import read_tensors, write_tensors
 from ._version import __version__
@@ -152,13 +151,7 @@ def load_run(path: str | Path) -> Run:
         raise RunFolderError(
             f"the run in {path} has not finished; go on with it by: unweave fit --resume {path}"
         )
-    result = json.loads(folder.result_file.read_text())
-    file = load_model(folder.model_file)
-    if file.digest != result["model_hash"]:
-        raise RunFolderError(
-            f"{folder.model_file} is not the model that this run wrote (its hash differs); fit "
-            "again, or put the original file back."
-        )
+    result, file = folder.read_result()
     if file.schema is None:
         raise RunFolderError(f"{folder.model_file} does not say what its observations are.")
     kept, _ = read_tensors(folder.examples_file)

@@ -258,7 +258,7 @@ def _places(word: str, one: _Found, watched: Watched) -> dict[str, Any]:
             normal_conditions=watched.normal.conditions,
         )  # fmt: skip
         most = np.argmax(np.abs(moved), axis=1)
-        names = detect.latent_names(model) or tuple(f"z{i + 1}" for i in range(moved.shape[1]))
+        names = detect.latent_names(model, moved.shape[1])
         columns |= {
             f"{word} latent": [names[i] for i in most],
             f"{word} moved": moved[np.arange(len(most)), most],

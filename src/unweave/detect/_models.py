@@ -192,11 +192,14 @@ def moved_latents(
     return np.divide(moved, spread, out=away, where=spread > 0)
 
 
-def latent_names(model: eqx.Module) -> tuple[str, ...]:
-    """The names of a model's latents, or of what it answers; none where it names nothing."""
+def latent_names(model: eqx.Module, size: int = 0) -> tuple[str, ...]:
+    """The names of a model's latents, or of what it answers; where it names nothing z1, z2, …, as
+    many as `size`."""
     if isinstance(model, AbstractDecoder):
         return model.latents.names
-    return model.names if isinstance(model, AbstractPredictor) else ()
+    if isinstance(model, AbstractPredictor):
+        return model.names
+    return tuple(f"z{i + 1}" for i in range(size))
 
 
 def attributed(target: Target, usual: Num[np.ndarray, "..."], *, steps: int = 32) -> Score:

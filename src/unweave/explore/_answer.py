@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-import jax
 import numpy as np
 
 from .. import show
@@ -81,11 +80,7 @@ def decoded(
     """The observation that latents stand for, in the user's units, and its times."""
     condition = explorer.condition(subject, on, told)
     x = restore(subject.decode(z, condition), explorer.schema)
-    return x, subject.times(condition) if subject.equation is not None else _times(explorer, on)
-
-
-def _times(explorer: Explorer, on: int | None) -> np.ndarray | None:
-    return explorer.times(0 if on is None else on)
+    return x, subject.times(condition) if subject.equation is not None else explorer.times(on or 0)
 
 
 def _turned(explorer: Explorer, message: Any, z: np.ndarray) -> Answer:
@@ -108,9 +103,7 @@ def _turned(explorer: Explorer, message: Any, z: np.ndarray) -> Answer:
 
 
 def _encoded(explorer: Explorer, subject: Subject, on: int) -> np.ndarray:
-    x = explorer.observations[on : on + 1]
-    known = None if subject.told else explorer.known(on)
-    beside = jax.tree.map(lambda part: np.asarray(part)[None], known)
+    x, beside = explorer.row(subject, on)
     z = np.asarray(show.codes(subject.encoder, x, conditions=beside)[0], np.float64)
     if not np.isfinite(z).all():
         raise Refused(f"no latents of {subject.name} were found that explain observation {on}.")

@@ -37,7 +37,7 @@ def strange(
     """How strange observation `on` is: the score, that of the others, and the share of them that
     are as strange; of a series also where."""
     score, others = _usual(explorer, subject)
-    x, beside = _row(explorer, subject, on)
+    x, beside = explorer.row(subject, on)
     value = float(score(x, beside)[0])
     plain: dict[str, Any] = {"name": score.name, "unit": score.unit, "value": value}
     if others is not None:
@@ -45,8 +45,7 @@ def strange(
         plain |= {
             "median": float(np.median(rest)),
             "n": len(rest),
-            # the p-value of a conformal test: the observation counts as one of them
-            "share": float((1 + (rest >= value).sum()) / (1 + len(rest))),
+            "share": float(detect.Calibrated(rest).p_values(np.asarray([value]))[0]),
         }
     arrays = {}
     if score.within is not None and explorer.schema.is_series:
@@ -60,7 +59,7 @@ def explained(
     """What each entry of observation `on` has to do with the target: integrated gradients from the
     mean observation, and where every look is a fit, or there is no mean to speak of, the slope."""
     target = targets.read_target(word, subject.encoder)
-    x, beside = _row(explorer, subject, on)
+    x, beside = explorer.row(subject, on)
     if subject.slow or len(explorer.observations) < _FEW:
         found = explain.saliency(target, x, conditions=beside)
     else:
@@ -84,7 +83,7 @@ def attacked(
     ascent, within `share` of the spread of the observations in each entry, without edges where it
     is a series; and the target before and after."""
     target = targets.read_target(word, subject.encoder)
-    x, beside = _row(explorer, subject, on)
+    x, beside = explorer.row(subject, on)
     radius = share * spread(explorer)
     before = {"target": target.name, "unit": target.unit, "radius": radius}
     if not radius > 0:
@@ -104,8 +103,8 @@ def attacked(
 
 
 def spread(explorer: Explorer) -> float:
-    """The standard deviation of all entries of the observations, about their mean observation
-    where there are several; what an attack's budget is a share of."""
+    """The standard deviation of all entries of the observations; what an attack's budget is a
+    share of."""
     x = np.asarray(explorer.observations, np.float64)
     return float(np.nanstd(x)) if x.size else 0.0
 
@@ -126,12 +125,6 @@ def _usual(explorer: Explorer, subject: Subject) -> tuple[detect.Score, np.ndarr
     if isinstance(model, AbstractDensity):
         return detect.of_target(targets.surprise(model)), None
     return detect.of_target(targets.misfit(subject.encoder)), None
-
-
-def _row(explorer: Explorer, subject: Subject, on: int) -> tuple[np.ndarray, Any]:
-    known = None if subject.told else explorer.known(on)
-    beside = jax.tree.map(lambda part: np.asarray(part)[None], known)
-    return explorer.observations[on : on + 1], beside
 
 
 def _one(x: np.ndarray, beside: Any) -> tuple[Any, Any]:

@@ -58,6 +58,12 @@ class Explorer:
         """What is known beside observation `on`, the first where there is none."""
         return jax.tree.map(lambda part: part[on or 0], self.conditions)
 
+    def row(self, subject: Subject, on: int) -> tuple[np.ndarray, Any]:
+        """Observation `on` as the only row of many, and what a model is told beside it."""
+        known = None if subject.told else self.known(on)
+        beside = jax.tree.map(lambda part: np.asarray(part)[None], known)
+        return self.observations[on : on + 1], beside
+
     def times(self, on: int) -> np.ndarray | None:
         """When observation `on` was sampled, None for what is no series."""
         return next(iter(self.subjects.values())).times(self.known(on))

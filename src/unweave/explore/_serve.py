@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 
+import numpy as np
+
 from ._answer import answer
 from ._explorer import Explorer
 from ._messages import Sample, Turn
@@ -33,7 +35,7 @@ def warm(explorer: Explorer) -> None:
     for subject in explorer.subjects.values():
         message = Sample(subject, 0 if len(explorer.observations) else None, None, 0)
         first = answer(explorer, message)
-        answer(explorer, Turn(subject, message.on, None, _floats(first.plain["z"])))
+        answer(explorer, Turn(subject, message.on, None, np.asarray(first.plain["z"])))
 
 
 def serve(
@@ -98,9 +100,3 @@ def _server(explorer: Explorer, port: int):
         server_header=False, ws_ping_interval=20.0, ws="websockets-sansio",
     )  # fmt: skip
     return (uvicorn.Server(config), bound), f"http://{_HOST}:{own}/?token={token}"
-
-
-def _floats(values: list[float]):
-    import numpy as np
-
-    return np.asarray(values, np.float64)

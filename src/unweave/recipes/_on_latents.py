@@ -1,7 +1,6 @@
 """A predictor on the latents of a model that was fitted before."""
 
 import functools
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import optax
 from .. import train
 from .._many import many, real
 from .._model import AbstractEncoder, Key, require
-from .._save import load_model
 from .._schema import Schema
 from ..data import Dataset, Scale
 from ..detect import latent_names
@@ -87,12 +85,7 @@ def _load(path: Path) -> tuple[eqx.Module, Schema | None]:
         raise RunFolderError(
             f"there is no finished run in {path}; give the folder of one, such as --of runs/vae."
         )
-    file = load_model(folder.model_file)
-    if file.digest != json.loads(folder.result_file.read_text())["model_hash"]:
-        raise RunFolderError(
-            f"{folder.model_file} is not the model that this run wrote (its hash differs); fit "
-            "again, or put the original file back."
-        )
+    _, file = folder.read_result()
     return file.model, file.schema
 
 
@@ -105,7 +98,7 @@ def _coded(found: tuple[AbstractEncoder, Schema | None], data: Dataset) -> Datas
             f"{schema.shape}; read them as that run did (see its run.toml)."
         )
     z = many(model.encode, real(data.observations), data.conditions)
-    names = latent_names(model) or tuple(f"z{i + 1}" for i in range(z.shape[1]))
+    names = latent_names(model, z.shape[1])
     codes = Schema("rows", ("latent",), z.shape[1:], names, ("",) * len(names))
     return replace(
         data, observations=z, schema=codes, references=None, times=None, inputs=None,

@@ -173,7 +173,7 @@ def _standing_only(
     are compiled; what is missing to a size is its first row again."""
     n = len(state.margin)
     # on the host, where rows are picked without a program for every count of them
-    whole, rows, size, looks = _on_host(state), np.arange(n), n, []
+    whole, rows, size, looks = jax.tree.map(np.array, state), np.arange(n), n, []
     small, now = game, state
     for start in range(0, steps, _STRIDE):
         standing = rows[np.asarray(now.margin)[: len(rows)] >= 0]
@@ -193,10 +193,6 @@ def _standing_only(
     rest = steps - sum(map(len, looks))
     looks.append(np.repeat(_look(whole, np)[None], rest, 0))
     return jax.tree.map(jnp.asarray, whole), np.concatenate(looks)
-
-
-def _on_host(state: State) -> State:
-    return jax.tree.map(np.array, state)
 
 
 def _rows_of(tree: Any, rows: np.ndarray) -> Any:

@@ -64,7 +64,7 @@ class LatentTransformer(TransformerMixin, BaseEstimator):
         self.latent_names_ = latent_names(fitted.model)
         if not self.latent_names_:  # a model that names none says how many there are
             size = fitted.each(self._encoder().encode, rows[:1]).shape[1]
-            self.latent_names_ = tuple(f"z{i + 1}" for i in range(size))
+            self.latent_names_ = latent_names(fitted.model, size)
         return self
 
     @property

@@ -12,7 +12,7 @@ import numpy as np
 import tomli_w
 
 from .._files import sweep, write_whole
-from .._save import load_leaves, save_leaves
+from .._save import ModelFile, load_leaves, load_model, save_leaves
 from ..data import Dataset
 from ._loop import Progress, Row
 
@@ -90,6 +90,17 @@ class RunFolder:
     def write_result(self, result: Mapping[str, Any]) -> None:
         """`result.json`."""
         write_whole(self.result_file, [(json.dumps(result, indent=1) + "\n").encode()])
+
+    def read_result(self) -> tuple[dict[str, Any], ModelFile]:
+        """What a finished run reported, and its model, checked against the hash written there."""
+        result = json.loads(self.result_file.read_text())
+        file = load_model(self.model_file)
+        if file.digest != result["model_hash"]:
+            raise RunFolderError(
+                f"{self.model_file} is not the model that this run wrote (its hash differs); fit "
+                "again, or put the original file back."
+            )
+        return result, file
 
     def write_settings(self, settings: dict[str, Any]) -> None:
         """`run.toml`, without the settings that are None."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Num
+from jaxtyping import Array, Bool, Float, Int, Num
 
 from .._model import (
     AbstractAutoencoder,
@@ -64,10 +64,16 @@ class Terms(NamedTuple):
 
 
 def variational_terms(
-    model: AbstractPosterior, batch: Rows, key: Key, *, hidden: float = 0.0
+    model: AbstractPosterior,
+    batch: Rows,
+    key: Key,
+    *,
+    hidden: float = 0.0,
+    still: Bool[Array, ""] | bool = False,
 ) -> Terms:
     r"""One reparameterised draw $z = \mu(x) + \sigma(x) e$ for each observation; the posterior
-    does not see a share `hidden` of the entries, drawn anew each time."""
+    does not see a share `hidden` of the entries, drawn anew each time, and where it stands `still`
+    no gradient moves it."""
     x, conditions = parts(batch)
     e = jax.random.normal(key, (len(x), model.latents.size))
     shown = x
@@ -79,6 +85,10 @@ def variational_terms(
         x: Array, shown: Array, e: Array, condition: Condition
     ) -> tuple[Array, Array, Array, Array]:
         mean, log_std = model.posterior(shown, condition)
+        if still is not False:
+            mean, log_std = (
+                jnp.where(still, jax.lax.stop_gradient(part), part) for part in (mean, log_std)
+            )
         z = mean + jnp.exp(log_std) * e
         misfit = -model.log_likelihood(x, model.latents.from_white(z), condition)
         return misfit, z, mean, log_std
@@ -89,6 +99,7 @@ def variational_terms(
 
 
 def _metrics(terms: Terms, **more: Array) -> Metrics:
+    """What is logged of the parts, with the bound that they make."""
     kl = terms.kl.sum()
     bound = -terms.reconstruction - kl
     return {"elbo": bound, "reconstruction": terms.reconstruction, "kl": kl, **more}
@@ -130,12 +141,12 @@ def total_correlation(beta: float, size: int) -> Objective:
 
     def objective(model: AbstractPosterior, x: Batch, key: Key, step: Step):
         terms = variational_terms(model, x, key)
-        log_joint = _log_normal(terms.z, terms.mean, terms.log_std).sum(-1)
-        pairs = _log_normal(terms.z[:, None], terms.mean[None], terms.log_std[None])
+        log_joint = log_normal(terms.z, terms.mean, terms.log_std).sum(-1)
+        pairs = log_normal(terms.z[:, None], terms.mean[None], terms.log_std[None])
         weight = jnp.log(float(len(x) * size))
         log_q = jax.nn.logsumexp(pairs.sum(-1), axis=1) - weight
         log_marginals = (jax.nn.logsumexp(pairs, axis=1) - weight).sum(-1)
-        log_prior = _log_normal(terms.z, jnp.zeros(()), jnp.zeros(())).sum(-1)
+        log_prior = log_normal(terms.z, jnp.zeros(()), jnp.zeros(())).sum(-1)
         information = (log_joint - log_q).mean()
         correlation = (log_q - log_marginals).mean()
         dimensions = (log_marginals - log_prior).mean()
@@ -145,7 +156,8 @@ def total_correlation(beta: float, size: int) -> Objective:
     return objective
 
 
-def _log_normal(z: Array, mean: Array, log_std: Array) -> Array:
+def log_normal(z: Array, mean: Array, log_std: Array) -> Array:
+    """The log-density of normal variables in nats, entry by entry."""
     return -0.5 * (((z - mean) * jnp.exp(-log_std)) ** 2 + jnp.log(2 * jnp.pi)) - log_std
 
 

@@ -4,8 +4,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from .._model import AbstractPosterior, Condition, Key, gaussian_kl
-from ._objectives import Loss, Metrics, Objective, Rows, Step, parts
+from .._model import AbstractPosterior, Condition, Key
+from ._objectives import (
+    Loss,
+    Metrics,
+    Objective,
+    Rows,
+    Step,
+    _metrics,
+    log_normal,
+    parts,
+    variational_terms,
+)
 
 
 def wake_sleep(asleep: int, *, draws: int = 4, hidden: float = 0.0) -> Objective:
@@ -23,33 +33,20 @@ def wake_sleep(asleep: int, *, draws: int = 4, hidden: float = 0.0) -> Objective
     def objective(
         model: AbstractPosterior, batch: Rows, key: Key, step: Step
     ) -> tuple[Loss, Metrics]:
-        x, conditions = parts(batch)
         sleeps = step < asleep
-        awake_key, hide_key, sleep_key = jax.random.split(key, 3)
-        shown = x
-        if hidden:
-            shown = jnp.where(jax.random.bernoulli(hide_key, hidden, x.shape), jnp.nan, x)
-        e = jax.random.normal(awake_key, (len(x), model.latents.size))
-
-        def bound(x: Array, shown: Array, e: Array, condition: Condition) -> tuple[Array, Array]:
-            found = model.posterior(shown, condition)
-            mean, log_std = (jnp.where(sleeps, jax.lax.stop_gradient(part), part) for part in found)
-            z = model.latents.from_white(mean + jnp.exp(log_std) * e)
-            return -model.log_likelihood(x, z, condition), gaussian_kl(mean, log_std)
-
-        misfit, kl = jax.vmap(bound)(x, shown, e, conditions)
-        misfit, kl = misfit.mean(), kl.sum(1).mean()
+        awake_key, _, sleep_key = jax.random.split(key, 3)
+        terms = variational_terms(model, batch, awake_key, hidden=hidden, still=sleeps)
+        x, conditions = parts(batch)
 
         def dreamt() -> Array:
             keys = jax.random.split(sleep_key, (len(x), draws))
             one = jax.vmap(lambda condition, key: _dream(model, condition, key), (None, 0))
             return jax.vmap(one)(conditions, keys).mean()
 
-        told = jax.lax.cond(sleeps, dreamt, lambda: jnp.zeros_like(misfit))
+        told = jax.lax.cond(sleeps, dreamt, lambda: jnp.zeros_like(terms.reconstruction))
         # it moves, and does not count: held-out data are judged by the bound
-        loss = misfit + kl + told - jax.lax.stop_gradient(told)
-        metrics = {"elbo": -misfit - kl, "reconstruction": misfit, "kl": kl, "sleep": told}
-        return loss, metrics
+        loss = terms.reconstruction + terms.kl.sum() + told - jax.lax.stop_gradient(told)
+        return loss, _metrics(terms, sleep=told)
 
     return objective
 
@@ -60,5 +57,4 @@ def _dream(model: AbstractPosterior, condition: Condition, key: Key) -> Array:
     e = jax.random.normal(latent_key, (model.latents.size,))
     drawn = model.decode(model.latents.from_white(e), condition, key=noise_key)
     mean, log_std = model.posterior(jax.lax.stop_gradient(drawn), condition)
-    square = ((e - mean) * jnp.exp(-log_std)) ** 2
-    return (0.5 * (square + jnp.log(2 * jnp.pi)) + log_std).sum()
+    return -log_normal(e, mean, log_std).sum()
