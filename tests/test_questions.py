@@ -97,7 +97,7 @@ def test_every_answer_has_a_section_with_its_words_and_its_figure(asked):
         for sentence in (words["question"], *words["sentences"]):
             assert str(escape(typeset(sentence))) in part
         assert part.count("<svg") == len(words["figures"]) == (
-            {"attack": 2, "bound": 0}.get(name, 1)
+            {"attack": 2}.get(name, 1)
         )  # fmt: skip
         assert "<table>" in part
         for one in words["figures"]:
