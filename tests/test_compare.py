@@ -192,7 +192,7 @@ def test_parts_of_a_course_are_its_latest_times():
     for smaller, larger in itertools.pairwise(seen):
         assert (larger | ~smaller).all()
     counts = [part.sum(axis=(1, 2)).tolist() for part in seen]
-    assert counts == [[5] * 3, [10] * 3, [21] * 3, [42] * 3]
+    assert counts == [[3] * 3, [5] * 3, [10] * 3, [21] * 3, [42] * 3]
     assert all(np.flatnonzero(part[0, :, 0])[-1] == 41 for part in seen)
 
 
@@ -200,6 +200,9 @@ def test_few_observations_have_no_curve():
     assert shares_of(split_at_random(beats(12))) == (1.0,)
     assert shares_of(drawn(0)) == SHARES
     assert shares_of(split_within(pulses(length=20))) == (1.0,)
+    assert shares_of(drawn(0), (1.0, 0.25)) == (0.25, 1.0)
+    with pytest.raises(ValueError, match=r"the shares 0\.25: give numbers above 0 and up to 1"):
+        shares_of(drawn(0), (0.25,))
 
 
 def test_data_that_leak_are_refused():
@@ -225,7 +228,7 @@ def test_every_recipe_is_fitted_to_the_same_part_and_to_nothing_else():
     recipes = {"one": spy("one"), "two": spy("two")}
     compare(drawn, recipes, seeds=1, quiet=True, rows=(ERROR,))
     assert seen["one"] == seen["two"]
-    assert [len(rows) for rows in seen["one"]] == [7, 14, 28, 56]
+    assert [len(rows) for rows in seen["one"]] == [4, 7, 14, 28, 56]
     for rows in seen["one"]:
         assert not set(rows) & set(drawn(0).test.records.tolist())
 
@@ -434,7 +437,7 @@ def test_a_card_has_every_number_with_its_spread_and_its_n(kept):
     _, card = kept
     assert card.names == ("pca", "vae", "breaks", "mean", "autoregression")
     assert card.baselines == ("mean", "autoregression")
-    assert [line.size for line in card.curves] == [7, 14, 28, 56]
+    assert [line.size for line in card.curves] == [4, 7, 14, 28, 56]
     error = card.measures[0]
     assert (error.name, error.unit, error.share) == ("error", "mV", 1.0)
     for name in ("pca", "vae", "mean"):
@@ -455,8 +458,8 @@ def test_a_crash_is_a_cell_with_its_sentence(kept):
     assert card.curves[0].entries["breaks"] is None
     assert card.curves[-1].entries["breaks"] is not None
     assert card.notes == (
-        "Failed in 4 of 8 fits, breaks, with 7 training observations and 14 training "
-        "observations: too little for this recipe",
+        "Failed in 6 of 10 fits, breaks, with 4 training observations and 7 training observations "
+        "and 14 training observations: too little for this recipe",
     )
 
 
@@ -483,11 +486,11 @@ def test_what_was_interrupted_goes_on(kept, tmp_path):
         return breaks(data, key)
 
     recipes = {**RECIPES, "breaks": Recipe("breaks", {}, stops)}
-    with pytest.raises(Interrupted, match=r"after 12 of 40 fits; .* goes on from there"):
+    with pytest.raises(Interrupted, match=r"after 12 of 50 fits; .* goes on from there"):
         compare(drawn, recipes, seeds=2, out=tmp_path, quiet=True)
     again = compare(drawn, recipes, seeds=2, out=tmp_path, name="courses", quiet=True)
     # the two that had failed or finished are not fitted again
-    assert calls == [7, 14, 28, 28, 56, 7, 14, 28, 56]
+    assert calls == [4, 7, 14, 14, 28, 56, 4, 7, 14, 28, 56]
     assert again.verdict[0] == card.verdict[0]
     assert again.curves == card.curves
 

@@ -86,7 +86,7 @@ def make_card(trial: Trial, rows: Sequence[Row], *, data: str, split: str) -> Ca
         )
         for row in rows
         for share in (shares if row.curve else shares[-1:])
-        if not row.curve or len(shares) > 1
+        if (not row.curve or len(shares) > 1) and not row.hidden
     ]
     return Card(
         data,

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ def run_cell(
     share: float,
     rows: Sequence[Row],
     kept: Path | None = None,
+    elsewhere: Split | None = None,
 ) -> Cell:
     """Fits `recipe` to `data` and reads every row, or takes from the folder `kept` what is
     already there.
@@ -45,13 +46,13 @@ def run_cell(
     as well. Errors of the operating system, such as a full disk, say nothing of the recipe and
     are raised.
     """
-    place = None if kept is None else kept / cell_key(recipe, data, seed, share)
+    place = None if kept is None else kept / cell_key(recipe, data, seed, share, elsewhere)
     before = Cell() if place is None else _read(place)
     missing = [row for row in rows if row.key not in before.readings]
     if before.failed or not missing:
         return before
     try:
-        fitted = _fitted(recipe, data, seed, place)
+        fitted = replace(_fitted(recipe, data, seed, place), elsewhere=elsewhere)
         readings = {row.key: row.measure(fitted) for row in missing}
         cell = Cell({**before.readings, **readings})
     except OSError:
@@ -67,13 +68,16 @@ def run_cell(
     return cell
 
 
-def cell_key(recipe: Recipe, data: Split, seed: int, share: float) -> str:
+def cell_key(
+    recipe: Recipe, data: Split, seed: int, share: float, elsewhere: Split | None = None
+) -> str:
     """The name of a cell's folder: a hash of all that its numbers depend on."""
     digest = hashlib.sha256()
     asked = {**settings_of(recipe, None, seed), "share": share}
     digest.update(json.dumps(asked, sort_keys=True, default=str).encode())
     digest.update(repr(data.test.schema).encode())
-    for part in (data.train, data.validation, data.test):
+    parts = (data.train, data.validation, data.test)
+    for part in parts if elsewhere is None else (*parts, elsewhere.test):
         digest.update(fingerprint(part).encode())
         for leaf in jax.tree.leaves(part.conditions):
             digest.update(np.ascontiguousarray(leaf).data)
@@ -90,7 +94,7 @@ def _fitted(recipe: Recipe, data: Split, seed: int, place: Path | None) -> Fitte
         resumed = begun and recipe.plan is not None
         run = _fit(recipe, data, seed, place, begun)
     seconds = None if resumed else float(run.result["seconds"])
-    return Fitted(run.model, recipe.name, data, seconds)
+    return Fitted(run.model, recipe.name, data, seconds, seed)
 
 
 def _fit(recipe: Recipe, data: Split, seed: int, place: Path | None, begun: bool) -> Run:
@@ -108,12 +112,17 @@ def _plain(reading: Reading | None) -> dict[str, Any] | None:
     if reading is None:
         return None
     # JSON has no NaN and no infinity, and has them as text
-    each = None if reading.each is None else [_text(part) for part in reading.each.tolist()]
-    return {"value": _text(reading.value), "each": each, "kind": reading.kind}
+    value, each, parts = map(_text, (reading.value, reading.each, reading.parts))
+    return {"value": value, "each": each, "kind": reading.kind, "parts": parts}
 
 
-def _text(value: float) -> float | str:
-    return value if np.isfinite(value) else str(value)
+def _text(value: Any) -> Any:
+    """Numbers of any shape as lists."""
+    if value is None:
+        return None
+    if np.ndim(value) > 0:
+        return [_text(part) for part in value]
+    return float(value) if np.isfinite(value) else str(value)
 
 
 def _read(place: Path) -> Cell:
@@ -127,5 +136,8 @@ def _read(place: Path) -> Cell:
 def _reading(kept: dict[str, Any] | None) -> Reading | None:
     if kept is None:
         return None
-    each = None if kept["each"] is None else np.asarray([float(part) for part in kept["each"]])
-    return Reading(float(kept["value"]), each, kept["kind"])
+    each, parts = (
+        None if kept.get(name) is None else np.asarray(kept[name], dtype=np.float64)
+        for name in ("each", "parts")
+    )
+    return Reading(float(kept["value"]), each, kept["kind"], parts)

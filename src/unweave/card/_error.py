@@ -42,4 +42,4 @@ def _one_unit(schema: Schema) -> bool:
     return len(set(schema.units)) == 1
 
 
-ERROR = Row("error", "held-out error", error, "lower", unit_of_error, np.sqrt)
+ERROR = Row("error", "held-out error", error, "lower", unit_of_error, np.sqrt, everywhere=True)

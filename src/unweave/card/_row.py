@@ -1,7 +1,7 @@
 """What a row of the card is, and what it is measured on."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -22,13 +22,17 @@ class Fitted:
     """A fitted model with what it was fitted to: all that a row may look at.
 
     `recipe` is the recipe's name; `data` the split whose training part was used; `seconds` None
-    where the fit was interrupted and nobody knows how long the whole of it took.
+    where the fit was interrupted and nobody knows how long the whole of it took; `seed`, the
+    seed of the fit, from which a row draws what it needs; `elsewhere`, other data of the same
+    kind to which it was not fitted, where there are some.
     """
 
     model: eqx.Module
     recipe: str
     data: Split
     seconds: float | None
+    seed: int = 0
+    elsewhere: Split | None = None
 
     @functools.cached_property
     def x(self) -> np.ndarray:
@@ -60,12 +64,14 @@ class Reading:
 
     `each` `(n,)` are the parts that belong to single test observations, of whose mean `value`
     is made, by which two models are compared in pairs; None where there are none. `kind` says
-    what the number is where there are several kinds.
+    what the number is where there are several kinds. `parts`, numbers of any shape from which
+    the row makes its value of all seeds together (`Row.across`), or which a figure draws.
     """
 
     value: float
     each: np.ndarray | None = None
     kind: str = ""
+    parts: np.ndarray | None = None
 
 
 def _itself(mean: np.ndarray) -> np.ndarray:
@@ -84,8 +90,11 @@ class Row:
     `measure(fitted)`, the `Reading` of one fitted model, or None where it has none; `better`,
     which direction is; `unit(schema)`; `of_mean`, what makes the value of the mean of `each`
     (a root, for a root mean square); `curve`, whether it is shown at every share of the
-    training data; `version`, to be raised when the measure changes: numbers of two versions
-    never meet in one row.
+    training data; `everywhere`, whether it is measured at every share; `across(readings)`, the
+    readings of all seeds made of each other, where one fit alone has no such number; `group`,
+    the heading that it stands under; `hidden`, whether the card keeps it and does not show it;
+    `version`, to be raised when the measure changes: numbers of two versions never meet in one
+    row.
     """
 
     name: str
@@ -95,6 +104,10 @@ class Row:
     unit: Callable[[Schema], str] = _no_unit
     of_mean: Callable[[np.ndarray], np.ndarray] = _itself
     curve: bool = False
+    everywhere: bool = False
+    across: Callable[[Sequence[Reading]], Sequence[Reading]] | None = None
+    group: str = "accuracy"
+    hidden: bool = False
     version: int = 1
 
     @property

@@ -1,5 +1,6 @@
 """Parts of the training data, each within the next, and the check that nothing leaks."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from ..data import Dataset, Split
 
 #: The shares of the training part at which every recipe is fitted.
-SHARES = (0.125, 0.25, 0.5, 1.0)
+SHARES = (0.0625, 0.125, 0.25, 0.5, 1.0)
 # the smallest share must leave at least this many rows, or samples of a course
 _LEAST = 2
 
@@ -23,11 +24,24 @@ def is_within(data: Split) -> bool:
     return not both.any()
 
 
-def shares_of(data: Split) -> tuple[float, ...]:
-    """`SHARES`, or the whole alone where an eighth of the training part would be next to
-    nothing."""
+def shares_of(data: Split, asked: Sequence[float] | None = None) -> tuple[float, ...]:
+    """The shares that were asked for, or those of `SHARES` that leave more than next to nothing:
+    the whole alone where that would be fewer than an eighth of it.
+
+    **Raises:** `ValueError` for a share that is none, or where the whole is not among them.
+    """
+    if asked is not None:
+        shares = tuple(sorted(set(map(float, asked))))
+        if not shares or not all(0 < share <= 1 for share in shares) or shares[-1] != 1:
+            raise ValueError(
+                f"the shares {', '.join(f'{share:g}' for share in shares) or 'given are none'}: "
+                "give numbers above 0 and up to 1, which is the whole and must be among them, "
+                "such as 0.25,1."
+            )
+        return shares
     size = samples_of(data.train).min() if is_within(data) else len(data.train)
-    return SHARES if size * SHARES[0] >= _LEAST else SHARES[-1:]
+    enough = tuple(share for share in SHARES if size * share >= _LEAST)
+    return enough if len(enough) >= len(SHARES) - 1 else SHARES[-1:]
 
 
 def subset(data: Split, share: float, *, seed: int) -> Split:

@@ -1,7 +1,7 @@
 """All cells of one comparison, and what the numbers of one row are."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -28,9 +28,10 @@ class Entry:
 class Trial:
     """Every recipe fitted to every share with every seed.
 
-    `cells` by name of the recipe, share and seed; `baselines`, which names are trivial;
-    `sizes`, what each share comes to, in `size_noun`; for each seed the `units` `(n,)` of its
-    test observations (see `units_of`), called `unit_noun`.
+    `cells` by name of the recipe, share and seed; `elsewhere`, those fitted to the other data,
+    by name and seed; `baselines`, which names are trivial; `sizes`, what each share comes to,
+    in `size_noun`; for each seed the `units` `(n,)` of its test observations (see `units_of`),
+    called `unit_noun`.
     """
 
     schema: Schema
@@ -41,6 +42,7 @@ class Trial:
     units: tuple[np.ndarray, ...]
     unit_noun: str
     cells: Mapping[tuple[str, float, int], Cell]
+    elsewhere: Mapping[tuple[str, int], Cell] = field(default_factory=dict)
 
     @property
     def seeds(self) -> int:
@@ -55,6 +57,10 @@ class Trial:
     def readings(self, name: str, row: Row, share: float) -> list[Reading | None]:
         """What the row is for each seed; None where there is no finite number."""
         found = [self.cells[name, share, seed].readings.get(row.key) for seed in range(self.seeds)]
+        if row.across is not None:
+            there = [reading for reading in found if reading is not None]
+            whole = len(there) == self.seeds and there
+            found = list(row.across(there)) if whole else [None] * self.seeds
         return [r if r is not None and np.isfinite(r.value) else None for r in found]
 
     def entry(self, name: str, row: Row, share: float) -> Entry | None:

@@ -1,10 +1,13 @@
 """`unweave compare`: recipes as they are written on the command line, and the card they make."""
 
 import argparse
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..card import compare, table, write_card
+from ..data import Dataset, Split
 from ..recipes import OF_TEXT, RECIPES
 from ..sources import Source, read_source, split_source
 from ..train import Recipe
@@ -22,17 +25,24 @@ def compare_verb(options: argparse.Namespace) -> Result:
     observations = read_source(source)
     stem = Path(source.paths[0]).name.split(".")[0].replace(":", "-") or "data"
     out = Path(options.out or Path("runs") / f"compare-{stem}")
+    there = replace(source, paths=(options.elsewhere,)) if options.elsewhere else None
     card = compare(
-        lambda seed: split_source(source, observations, seed=seed),
+        _split_of(source, observations),
         recipes,
         seeds=options.seeds,
         out=out,
+        shares=options.shares,
+        elsewhere=None if there is None else _split_of(there, read_source(there)),
         name=Path(source.paths[0]).name,
         quiet=options.quiet or options.json,
     )
     page = write_card(card, out)
     result: dict[str, Any] = {**card.to_dict(), "output": str(out), "page": str(page)}
     return result, f"{table(card)}\n\ncard: {page}"
+
+
+def _split_of(source: Source, observations: Dataset) -> Callable[[int], Split]:
+    return lambda seed: split_source(source, observations, seed=seed)
 
 
 def read_recipes(words: list[str]) -> dict[str, Recipe]:

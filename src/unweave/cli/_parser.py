@@ -261,9 +261,23 @@ def _compare_parser(verbs) -> None:
     _data_options(parser)
     run = parser.add_argument_group("comparison")
     run.add_argument("--seeds", type=int, default=5, help="how many seeds, from 0 on (5)")
+    shares = "parts of the training data to fit to as well (0.0625,0.125,0.25,0.5,1)"
+    run.add_argument("--shares", type=_numbers, metavar="S,S,1", help=shares)
+    elsewhere = "other data of the same kind, on which each model is measured as it is"
+    run.add_argument("--elsewhere", metavar="DATA", help=elsewhere)
     out = "keeps every fit, and goes on from there (default: runs/compare-DATA)"
     run.add_argument("--out", metavar="DIR", help=out)
     run.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    """A list of numbers, joined by commas."""
+    try:
+        return tuple(float(part) for part in text.split(",") if part)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is no list of numbers, such as 0.25,1"
+        ) from None
 
 
 def _discover_parser(verbs) -> None:
