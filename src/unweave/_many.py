@@ -12,6 +12,11 @@ import numpy as np
 from ._model import AbstractCurve
 
 
+# Rows of an equation at once. What solves and fits one takes seconds to compile and little to
+# run, so few and many rows share a program; and a row waits for the slowest of its chunk.
+_SOLVED = 16
+
+
 def many(function: Callable[..., Any], *batches: Any, chunk: int = 256) -> np.ndarray:
     """`function` of each row of the `batches`, stacked: compiled once, `chunk` rows at a time.
 
@@ -23,6 +28,9 @@ def many(function: Callable[..., Any], *batches: Any, chunk: int = 256) -> np.nd
     with precision(function) as double:
         if double:
             batches = tuple(jax.tree.map(_double, batch) for batch in batches)
+            chunk = min(chunk, _SOLVED)
+            if len(batches[0]) > 1:
+                return _in_chunks(function, batches, chunk, padded=True)
         return _in_chunks(function, batches, chunk)
 
 
@@ -45,9 +53,12 @@ def _double(array: Any) -> Any:
     return np.asarray(array, np.float64) if kind == "f" else array
 
 
-def _in_chunks(function: Callable[..., Any], batches: tuple[Any, ...], chunk: int) -> np.ndarray:
+def _in_chunks(
+    function: Callable[..., Any], batches: tuple[Any, ...], chunk: int, *, padded: bool = False
+) -> np.ndarray:
+    """Chunk by chunk; with `padded` also few rows take the program of a whole chunk."""
     n = len(batches[0])
-    size = max(1, min(chunk, n))
+    size = chunk if padded else max(1, min(chunk, n))
     parts = []
     for start in range(0, n, size):
         short = max(0, start + size - n)

@@ -156,7 +156,7 @@ def codes(
     model cannot encode.
     """
     require(model, "encoder", tool="codes")
-    return _each(_encode, model, xs, conditions)
+    return _each(model.encode, xs, conditions)
 
 
 def reconstruct(
@@ -171,7 +171,9 @@ def reconstruct(
     model cannot encode or cannot decode.
     """
     require(model, "encoder", "decoder", tool="reconstruct")
-    return _each(_reconstruct, model, xs, conditions)
+    # two programs, of which each serves elsewhere too: to fit an equation takes long to compile
+    z = _each(model.encode, xs, conditions)
+    return _in_chunks(model.decode, z, conditions)
 
 
 def draw(
@@ -207,14 +209,6 @@ def draw(
 
 def _decode(model: AbstractDecoder, condition: Condition, z: Array) -> Array:
     return model.decode(z, condition)
-
-
-def _encode(model: AbstractEncoder, x: Array, condition: Condition) -> Array:
-    return model.encode(x, condition)
-
-
-def _reconstruct(model: Any, x: Array, condition: Condition) -> Array:
-    return model.decode(model.encode(x, condition), condition)
 
 
 def _sample(model: AbstractSampler, condition: Condition, key: PRNGKeyArray) -> Array:
@@ -262,7 +256,7 @@ def swap(
             "the style; give as many of both."
         )
     styles = jnp.asarray(np.asarray(style_of, dtype=jax.dtypes.canonicalize_dtype(float)))
-    return _each(_swapped, model, content_of, styles)
+    return _each(eqx.Partial(_swapped, model), content_of, styles)
 
 
 def _swapped(model: AbstractSplit, x: Array, other: Array) -> Array:
@@ -270,9 +264,7 @@ def _swapped(model: AbstractSplit, x: Array, other: Array) -> Array:
     return model.decode(z)
 
 
-def _each(
-    function: Callable[..., Array], model: Any, xs: Array | np.ndarray, conditions: PyTree
-) -> np.ndarray:
+def _each(function: Callable[..., Array], xs: Array | np.ndarray, conditions: PyTree) -> np.ndarray:
     """`function` of each observation with its own condition."""
     # the pixels of an image are integers until here
     xs = np.asarray(xs, dtype=jax.dtypes.canonicalize_dtype(float))
@@ -280,7 +272,7 @@ def _each(
         raise ValueError(f"there are {len(xs)} observations; give as many conditions.")
     if len(xs) == 0:
         raise ValueError("no observation was given; give at least one.")
-    return _in_chunks(eqx.Partial(function, model), xs, conditions)
+    return _in_chunks(function, xs, conditions)
 
 
 def _in_chunks(one: Callable[..., Array], *rows: PyTree) -> np.ndarray:

@@ -7,7 +7,12 @@ from typing import Any
 import numpy as np
 
 from .._version import __version__
+from ._missed import Missed, missed
+from ._needed import needed
+from ._purposes import Purpose, purposes
 from ._row import Better, Row
+from ._said import of_missed, of_stacking
+from ._stacking import Stacking, stacking
 from ._trial import Entry, Trial
 from ._verdict import verdict
 
@@ -35,9 +40,10 @@ class Card:
     """What `compare` found.
 
     `names` of the recipes in order, `baselines` those that are trivial; `lines`, the rows with
-    their numbers; `verdict` and `notes`, sentences; `split`, how test data were held out, of
-    which there are `n_test` for each of the `seeds`; `size_noun`, what the training data are
-    counted in.
+    their numbers; `purposes`, whom to believe for what; `verdict` and `notes`, sentences;
+    `stacking`, the weights of a mixture of all; `missed`, what the best formula leaves over;
+    `split`, how test data were held out, of which there are `n_test` for each of the `seeds`;
+    `size_noun`, what the training data are counted in.
     """
 
     data: str
@@ -51,6 +57,9 @@ class Card:
     lines: tuple[Line, ...]
     verdict: tuple[str, ...]
     notes: tuple[str, ...]
+    purposes: tuple[Purpose, ...] = ()
+    stacking: Stacking | None = None
+    missed: Missed | None = None
     spread: str = "smallest and largest over seeds"
     unweave: str = __version__
 
@@ -88,6 +97,9 @@ def make_card(trial: Trial, rows: Sequence[Row], *, data: str, split: str) -> Ca
         for share in (shares if row.curve else shares[-1:])
         if (not row.curve or len(shares) > 1) and not row.hidden
     ]
+    if any(row.curve for row in rows):
+        lines += _needed(trial)
+    mixed, left = stacking(trial), missed(trial)
     return Card(
         data,
         split,
@@ -97,10 +109,22 @@ def make_card(trial: Trial, rows: Sequence[Row], *, data: str, split: str) -> Ca
         trial.size_noun,
         trial.names,
         tuple(name for name in trial.names if name in trial.baselines),
-        tuple(lines),
-        verdict(trial),
+        tuple(line for line in lines if any(line.entries.values())),
+        (*verdict(trial), *of_stacking(trial, mixed), *of_missed(trial, left)),
         (*_notes(trial), *_not_finite(trial, rows)),
+        purposes(trial, rows),
+        mixed,
+        left,
     )
+
+
+def _needed(trial: Trial) -> list[Line]:
+    """The line of the training data that each recipe needs, where there is a curve."""
+    if len(trial.sizes) < 2:
+        return []
+    entries = {name: needed(trial, name) for name in trial.names}
+    title = f"{trial.size_noun} for nine tenths of the gain"
+    return [Line("needed", title, "", "lower", 1, 1.0, max(trial.sizes.values()), False, entries)]
 
 
 def _notes(trial: Trial) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Cells: one recipe fitted to one share of the data with one seed, kept once it is finished."""
 
 import hashlib
+import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from ..train import Recipe, fingerprint
 from ._row import Fitted, Reading, Row
 
 _READINGS = "readings.json"
+_PARTS = "parts.npz"
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,19 +107,31 @@ def _write(place: Path, cell: Cell) -> None:
     place.mkdir(parents=True, exist_ok=True)
     readings = {key: _plain(reading) for key, reading in cell.readings.items()}
     text = json.dumps({"failed": cell.failed, "readings": readings}, allow_nan=False)
+    parts = {key: r.parts for key, r in cell.readings.items() if r is not None}
+    _write_parts(place / _PARTS, {key: part for key, part in parts.items() if part is not None})
+    # what names a cell finished comes last
     write_whole(place / _READINGS, [text.encode()])
+
+
+def _write_parts(file: Path, parts: Mapping[str, np.ndarray]) -> None:
+    if not parts:
+        return
+    out = io.BytesIO()
+    np.savez_compressed(
+        out, allow_pickle=False, **{key.replace("/", ":"): part for key, part in parts.items()}
+    )
+    write_whole(file, [out.getvalue()])
 
 
 def _plain(reading: Reading | None) -> dict[str, Any] | None:
     if reading is None:
         return None
     # JSON has no NaN and no infinity, and has them as text
-    value, each, parts = map(_text, (reading.value, reading.each, reading.parts))
-    return {"value": value, "each": each, "kind": reading.kind, "parts": parts}
+    return {"value": _text(reading.value), "each": _text(reading.each), "kind": reading.kind}
 
 
 def _text(value: Any) -> Any:
-    """Numbers of any shape as lists."""
+    """Numbers as JSON has them."""
     if value is None:
         return None
     if np.ndim(value) > 0:
@@ -129,15 +143,16 @@ def _read(place: Path) -> Cell:
     file = place / _READINGS
     if not file.exists():
         return Cell()
-    kept = json.loads(file.read_text())
-    return Cell({key: _reading(r) for key, r in kept["readings"].items()}, kept["failed"])
+    kept, parts = json.loads(file.read_text()), {}
+    if (place / _PARTS).exists():
+        with np.load(place / _PARTS, allow_pickle=False) as arrays:
+            parts = {name.replace(":", "/"): arrays[name] for name in arrays.files}
+    readings = {key: _reading(r, parts.get(key)) for key, r in kept["readings"].items()}
+    return Cell(readings, kept["failed"])
 
 
-def _reading(kept: dict[str, Any] | None) -> Reading | None:
+def _reading(kept: dict[str, Any] | None, parts: np.ndarray | None) -> Reading | None:
     if kept is None:
         return None
-    each, parts = (
-        None if kept.get(name) is None else np.asarray(kept[name], dtype=np.float64)
-        for name in ("each", "parts")
-    )
+    each = None if kept["each"] is None else np.asarray(kept["each"], dtype=np.float64)
     return Reading(float(kept["value"]), each, kept["kind"], parts)

@@ -73,6 +73,8 @@ def compare(
         unit_noun=_unit_noun(first),
         cells={(t.name, t.share, t.seed): cell for t, cell in cells.items() if not t.away},
         elsewhere={(t.name, t.seed): cell for t, cell in cells.items() if t.away},
+        recipes={name: recipe.name for name, recipe in everyone.items()},
+        forecasts=is_within(first),
     )
     how = first.how
     if any(split.how != how for split in splits):

@@ -1,7 +1,10 @@
-"""The row of the learning curve: the held-out error at every share of the training data."""
+"""The row of the learning curve: the error at every share of the training data."""
 
 from dataclasses import replace
 
-from ._error import ERROR
+from ._repeated import REPEATED
 
-CURVE = replace(ERROR, name="curve", title="held-out error", curve=True)
+CURVE = replace(
+    REPEATED, name="curve", title="error of a second measurement", curve=True, group="data needed",
+    version=2,
+)  # fmt: skip

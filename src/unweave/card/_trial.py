@@ -9,6 +9,9 @@ from .._schema import Schema
 from ._cells import Cell
 from ._row import Reading, Row
 
+#: The recipe whose models are explicit formulas.
+FORMULA = "equation"
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -29,7 +32,9 @@ class Trial:
     """Every recipe fitted to every share with every seed.
 
     `cells` by name of the recipe, share and seed; `elsewhere`, those fitted to the other data,
-    by name and seed; `baselines`, which names are trivial; `sizes`, what each share comes to,
+    by name and seed; `recipes`, of what recipe each name is; `forecasts`,
+    whether training and test are parts of the same courses; `baselines`, which names are
+    trivial; `sizes`, what each share comes to,
     in `size_noun`; for each seed the `units` `(n,)` of its test observations (see `units_of`),
     called `unit_noun`.
     """
@@ -43,11 +48,18 @@ class Trial:
     unit_noun: str
     cells: Mapping[tuple[str, float, int], Cell]
     elsewhere: Mapping[tuple[str, int], Cell] = field(default_factory=dict)
+    recipes: Mapping[str, str] = field(default_factory=dict)
+    forecasts: bool = False
 
     @property
     def seeds(self) -> int:
         """How many seeds there are."""
         return len(self.units)
+
+    @property
+    def n_units(self) -> int:
+        """How many independent units test, over all seeds."""
+        return len(np.unique(np.concatenate(self.units)))
 
     @property
     def n_test(self) -> int:
@@ -72,6 +84,10 @@ class Trial:
         kinds = sorted({reading.kind for reading in found})
         middle, low, high = float(np.median(values)), min(values), max(values)
         return Entry(middle, low, high, len(values), self.n_test, ", ".join(kinds), values)
+
+    def formulas(self) -> list[str]:
+        """The names of those that are an equation and nothing else."""
+        return [name for name in self.names if self.recipes.get(name) == FORMULA]
 
     def called(self, name: str) -> str:
         """The name, marked where it is a baseline."""

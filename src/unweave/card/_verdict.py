@@ -5,9 +5,9 @@ zero; otherwise the two tie. Times are compared by their ranges over seeds.
 """
 
 from ._density import DENSITY
-from ._error import ERROR
 from ._paired import LEAST_SEEDS, LEAST_UNITS
 from ._parameters import PARAMETERS
+from ._repeated import REPEATED
 from ._seconds import SECONDS
 from ._standing import Place, Standing, standing
 from ._trial import Trial
@@ -17,10 +17,10 @@ from ._words import listed, number, span, with_unit
 def verdict(trial: Trial) -> tuple[str, ...]:
     """Sentences for each purpose: the lowest error, little data, how likely, how cheap."""
     shares = sorted(trial.sizes)
-    whole = standing(trial, ERROR, shares[-1], trial.names)
+    whole = standing(trial, REPEATED, shares[-1], trial.names)
     sentences = [*_errors(trial, whole, shares[-1])]
     if len(shares) > 1:
-        little = standing(trial, ERROR, shares[0], trial.names)
+        little = standing(trial, REPEATED, shares[0], trial.names)
         sentences += _errors(trial, little, shares[0])
     sentences += _likely(trial, shares[-1])
     if whole is not None:
@@ -31,7 +31,7 @@ def verdict(trial: Trial) -> tuple[str, ...]:
 def _errors(trial: Trial, found: Standing | None, share: float) -> list[str]:
     """Who has the lowest error with this share of the training data."""
     head = f"With {trial.size(share)}"
-    unit = ERROR.unit(trial.schema)
+    unit = REPEATED.unit(trial.schema)
     if found is None:
         return [f"{head} no recipe has an error for every seed, so nothing is said of errors."]
     if len(found.places) == 1:
