@@ -11,7 +11,6 @@ import numpy as np
 
 from ._model import AbstractCurve
 
-
 # Rows of an equation at once. What solves and fits one takes seconds to compile and little to
 # run, so few and many rows share a program; and a row waits for the slowest of its chunk.
 _SOLVED = 16

@@ -5,18 +5,22 @@ from dataclasses import replace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from .._model import AbstractDecoder
 from ..data import Dataset
+from ._system import AbstractSystem
 from .fitting._evidence import CONFIDENCE
 from .fitting._fit import fit_equation
 from .fitting._fitted import narrowed
+from .fitting._match import initial_latents
 from .fitting._prepare import FitError, courses
 from .language._text import parse
 from .stochastic._account import stochastic_account
 from .stochastic._equation import StochasticEquation, stochastic_equation, why_no_likelihood
 from .stochastic._fit import fit_stochastic
+from .stochastic._returns import Returns, as_prices
 
 
 def solve_equation(
@@ -47,11 +51,16 @@ def solve_equation(
             "posterior."
         )
     times, inputs = courses(system, data)
+    x = np.asarray(data.observations, np.float64)
+    of_returns, before = data.schema.transform == "log-return", 1.0
+    if of_returns:
+        _check_shared(system, inputs)
+        x, moments, before = as_prices(system, x, times, data.schema.time_unit)
+        times = np.tile(moments, (len(x), 1))
     model = stochastic_equation(system, times=np.unique(times[0]))
     if not isinstance(model, StochasticEquation):
         raise FitError(why_no_likelihood(system))
     say(f"{starts} starts, {model.likelihood_kind} likelihood")
-    x = np.asarray(data.observations, np.float64)
     driven = inputs if inputs.shape[2] else None
     found = fit_stochastic(model, x, times, inputs=driven, starts=starts, key=jax.random.key(seed))
     told = stochastic_account(
@@ -62,4 +71,23 @@ def solve_equation(
     for j, r in found.certainty.labels:
         free[slice(None) if r < 0 else r, j] = True
     known = narrowed(system.latents, found.certainty, found.z, free, own)
-    return replace(model, known=known), told.numbers, told.arrays
+    fitted = replace(model, known=known)
+    if of_returns:
+        returns = Returns(  # pyright: ignore[reportCallIssue]
+            equation=fitted,
+            z=jnp.asarray(found.z[0]),
+            start=before,
+            place=initial_latents(system, system.latents).get(0),
+        )
+        return returns, told.numbers, told.arrays
+    return fitted, told.numbers, told.arrays
+
+
+def _check_shared(system: AbstractSystem, inputs: np.ndarray) -> None:
+    """Windows of returns are of one price, each begun anew."""
+    begun = list(initial_latents(system, system.latents).values())
+    if np.delete(np.asarray(system.is_own), begun).any() or inputs.shape[2]:
+        raise FitError(
+            "windows of log-returns share all latents and have no inputs; write the equation "
+            "without 'per record' and without inputs, or read the prices with --transform level."
+        )
