@@ -85,7 +85,7 @@ def test_every_answer_has_a_section_with_its_words_and_its_figure(asked):
     page = Page(text)
     assert page.open == []
     assert len(page.ids) == len(set(page.ids))
-    assert all(link.startswith(("#", "data:")) for link in page.links)
+    assert all(link.startswith(("#", "data:", "report-figures/")) for link in page.links)
     assert {link[1:] for link in page.links if link.startswith("#")} <= set(page.ids)
     assert not re.search(r"(src|href)=\"https?:", text)
     assert found["explain"]["reports"] == []

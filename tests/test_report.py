@@ -338,7 +338,7 @@ def test_the_same_content_gives_the_same_page(full, text):
 def test_a_failed_page_leaves_the_old_one(full, bare, tmp_path, monkeypatch):
     path = write_report(tmp_path / "page.html", bare)
     old = path.read_bytes()
-    monkeypatch.setattr("unweave.report._page.render", lambda content: 1 / 0)
+    monkeypatch.setattr("unweave.report._page.render", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         write_report(path, full)
     assert path.read_bytes() == old

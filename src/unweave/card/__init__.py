@@ -7,7 +7,8 @@ from ._row import Fitted as Fitted
 from ._row import Reading as Reading
 from ._row import Row as Row
 from ._rows import ROWS as ROWS
+from ._text import markdown as markdown
+from ._text import table as table
 from ._trial import Entry as Entry
-from ._write import markdown as markdown
-from ._write import table as table
 from ._write import write_card as write_card
+from ._write import write_card_article as write_card_article

@@ -1,7 +1,7 @@
 """The card: every number of a comparison with its range, its kind, and what they say."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,8 @@ from ._verdict import verdict
 class Line:
     """A row of the card with its numbers, by name of the recipe; of a curve one for each share.
 
-    `size` is what the share of the training data comes to.
+    `size` is what the share of the training data comes to, `group` the heading that it stands
+    under.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Line:
     size: int
     curve: bool
     entries: Mapping[str, Entry | None]
+    group: str = "accuracy"
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Card:
     their numbers; `purposes`, whom to believe for what; `verdict` and `notes`, sentences;
     `stacking`, the weights of a mixture of all; `missed`, what the best formula leaves over;
     `split`, how test data were held out, of which there are `n_test` for each of the `seeds`;
-    `size_noun`, what the training data are counted in.
+    `size_noun`, what the training data are counted in; `recipes`, which recipe each name is.
     """
 
     data: str
@@ -62,6 +64,7 @@ class Card:
     missed: Missed | None = None
     spread: str = "smallest and largest over seeds"
     unweave: str = __version__
+    recipes: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as `unweave compare --json` prints them."""
@@ -92,6 +95,7 @@ def make_card(trial: Trial, rows: Sequence[Row], *, data: str, split: str) -> Ca
             trial.sizes[share],
             row.curve,
             {name: trial.entry(name, row, share) for name in trial.names},
+            row.group,
         )
         for row in rows
         for share in (shares if row.curve else shares[-1:])
@@ -115,6 +119,7 @@ def make_card(trial: Trial, rows: Sequence[Row], *, data: str, split: str) -> Ca
         purposes(trial, rows),
         mixed,
         left,
+        recipes=dict(trial.recipes),
     )
 
 
@@ -124,7 +129,20 @@ def _needed(trial: Trial) -> list[Line]:
         return []
     entries = {name: needed(trial, name) for name in trial.names}
     title = f"{trial.size_noun} for nine tenths of the gain"
-    return [Line("needed", title, "", "lower", 1, 1.0, max(trial.sizes.values()), False, entries)]
+    return [
+        Line(
+            "needed",
+            title,
+            "",
+            "lower",
+            1,
+            1.0,
+            max(trial.sizes.values()),
+            False,
+            entries,
+            "data needed",
+        )
+    ]
 
 
 def _notes(trial: Trial) -> tuple[str, ...]:

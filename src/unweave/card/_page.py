@@ -4,60 +4,44 @@ from collections.abc import Sequence
 from importlib.resources import files
 
 import jinja2
-import numpy as np
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from .. import plots
 from ..report._figures import inline
-from ._card import Card, Line
-from ._words import number, span
-from ._write import cells_of, head_of
+from ._card import Card
+from ._drawn import Drawn, drawn_of
+from ._methods import methods_of, references_of
+from ._tables import BEST, overview_of, sections_of, small_print
+from ._words import pieces
 
 
-def render(card: Card) -> str:
+def render(card: Card, *, figures: Sequence[Drawn] | None = None) -> str:
     """The page as text; the same card gives the same text. Whatever comes from data is escaped,
-    and the page's policy allows no connection and no script."""
+    and the page's policy allows no connection and no script. It links to the files that
+    `write_card` writes beside it."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     page = files("unweave.card").joinpath("card.html.jinja").read_text(encoding="utf-8")
     style = files("unweave.report").joinpath("page.css").read_text(encoding="utf-8")
+    drawn = drawn_of(card) if figures is None else figures
     return environment.from_string(page).render(
         card=card,
-        number=number,
-        span=span,
         policy="default-src 'none'; style-src 'unsafe-inline'; img-src data:",
         style=Markup(style),
-        measures=_rows(card, card.measures),
-        curve=_rows(card, card.curves),
-        figure=_figure(card),
+        best=BEST,
+        breakable=_breakable,
+        overview=overview_of(card),
+        sections=sections_of(card),
+        small_print=small_print(card),
+        figures=[
+            (one, Markup(inline(plots.svg(one.figure), one.name, one.label))) for one in drawn
+        ],
+        methods=methods_of(card),
+        references=references_of(card),
     )
 
 
-def _rows(card: Card, lines: Sequence[Line]) -> dict:
-    """Heads and rows of one table."""
-    return {"heads": [head_of(line, card) for line in lines], "rows": cells_of(card, lines)}
-
-
-def _figure(card: Card) -> Markup | None:
-    lines = card.curves
-    if not lines or not any(entry for line in lines for entry in line.entries.values()):
-        return None
-    figure = plots.learning_curves(
-        [line.size for line in lines],
-        {name: _curve(lines, name) for name in card.names},
-        baselines=card.baselines,
-        unit=lines[0].unit,
-        size_noun=card.size_noun,
-    )
-    return Markup(inline(plots.svg(figure), "curve", "Held-out error against training data"))
-
-
-def _curve(lines: Sequence[Line], name: str) -> np.ndarray:
-    """Median, smallest and largest `(3, share)`; NaN where there is no number."""
-    entries = [line.entries[name] for line in lines]
-    rows = [
-        (np.nan,) * 3 if entry is None else (entry.median, entry.low, entry.high)
-        for entry in entries
-    ]
-    return np.asarray(rows, float).T
+def _breakable(name: str) -> Markup:
+    """A name that may go on in the next line behind what joins a recipe's options."""
+    return Markup("<wbr>").join(map(escape, pieces(name)))

@@ -1,6 +1,7 @@
 """Numbers as the card says them."""
 
 import math
+import re
 from collections.abc import Sequence
 
 
@@ -28,3 +29,8 @@ def with_unit(text: str, unit: str) -> str:
 def listed(names: Sequence[str]) -> str:
     """Names as one says them: a, b and c."""
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
+
+
+def pieces(name: str) -> list[str]:
+    """A recipe's name in pieces, behind any of which it may go on in the next line."""
+    return re.split(r"(?<=[:,/])(?=[^\W\d])", name)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..card import compare, table, write_card
+from ..card import compare, table, write_card, write_card_article
 from ..data import Dataset, Split
 from ..recipes import OF_TEXT, RECIPES
 from ..sources import Source, read_source, split_source
@@ -38,7 +38,11 @@ def compare_verb(options: argparse.Namespace) -> Result:
     )
     page = write_card(card, out)
     result: dict[str, Any] = {**card.to_dict(), "output": str(out), "page": str(page)}
-    return result, f"{table(card)}\n\ncard: {page}"
+    text = f"{table(card)}\n\ncard: {page}"
+    if options.latex is not None:
+        result["article"] = str(write_card_article(card, options.latex))
+        text += f"\narticle: {result['article']}"
+    return result, text
 
 
 def _split_of(source: Source, observations: Dataset) -> Callable[[int], Split]:

@@ -267,6 +267,7 @@ def _compare_parser(verbs) -> None:
     run.add_argument("--elsewhere", metavar="DATA", help=elsewhere)
     out = "keeps every fit, and goes on from there (default: runs/compare-DATA)"
     run.add_argument("--out", metavar="DIR", help=out)
+    run.add_argument("--latex", metavar="DIR", help="the article and its figures there, too")
     run.add_argument("--quiet", action="store_true", help="no progress bar")
 
 

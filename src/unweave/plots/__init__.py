@@ -27,6 +27,7 @@ from ._phase import bifurcation as bifurcation
 from ._phase import phase_portrait as phase_portrait
 from ._promises import limits as limits
 from ._promises import reliability as reliability
+from ._seeds import over_seeds as over_seeds
 from ._style import ACCENT as ACCENT
 from ._style import DIVERGING as DIVERGING
 from ._style import FAINT as FAINT

@@ -22,11 +22,13 @@ def learning_curves(
     errors: Mapping[str, np.ndarray],
     *,
     baselines: Collection[str] = (),
+    label: str = "held-out error",
     unit: str = "",
     size_noun: str = "training observations",
     axes: Axes | None = None,
 ) -> Figure:
-    """Held-out error against the size of the training data, both axes logarithmic.
+    """Held-out error, or what `label` says, against the size of the training data, both axes
+    logarithmic.
 
     **Arguments:** `sizes` `(share,)`; `errors`, by name of the recipe, median, smallest and
     largest `(3, share)`, NaN where there is none; `baselines`, the names that are drawn grey
@@ -60,7 +62,7 @@ def learning_curves(
     _labels(axes, ends)
     axes.grid(axis="y")
     axes.set_xlabel(size_noun)
-    axes.set_ylabel(f"held-out error ({plain(unit)})" if unit else "held-out error")
+    axes.set_ylabel(f"{plain(label)} ({plain(unit)})" if unit else plain(label))
     return figure
 
 

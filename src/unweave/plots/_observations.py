@@ -76,12 +76,17 @@ def reconstructions(x: np.ndarray, xhat: np.ndarray, schema: Schema) -> Figure:
         raise ValueError(
             f"x has shape {x.shape} and xhat {xhat.shape}; give one reconstruction for each."
         )
-    pick = _spread(len(x), _how_many(schema))
+    pick = drawn_rows(len(x), schema)
     if _is_image(schema):
         return draw_mosaic(np.stack([x[pick], xhat[pick]]), rows=("data", "model"))
     pairs = np.stack([x[pick], xhat[pick]], axis=1)
     titles = tuple(f"observation {i + 1}" for i in pick)
     return draw_grid(_series_grid(pairs, schema, (DATA, MODEL), titles, ("",) * len(pick), ""))
+
+
+def drawn_rows(n: int, schema: Schema) -> np.ndarray:
+    """Which of `n` observations a figure of reconstructions draws."""
+    return _spread(n, _how_many(schema))
 
 
 @styled

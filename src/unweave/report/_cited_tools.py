@@ -268,4 +268,64 @@ TOOLS: Mapping[str, str] = {
   pages = {1094--1111},
   year = {2018}
 }""",
+    "efron1993": """@book{efron1993,
+  author = {Efron, Bradley and Tibshirani, Robert J.},
+  title = {An Introduction to the Bootstrap},
+  publisher = {Chapman and Hall},
+  year = {1993}
+}""",
+    "nadeau2003": """@article{nadeau2003,
+  author = {Nadeau, Claude and Bengio, Yoshua},
+  title = {Inference for the Generalization Error},
+  journal = {Machine Learning},
+  volume = {52},
+  pages = {239--281},
+  year = {2003}
+}""",
+    "dempster2020": """@article{dempster2020,
+  author = {Dempster, Angus and Petitjean, Fran{\\c{c}}ois and Webb, Geoffrey I.},
+  title = {{ROCKET}: exceptionally fast and accurate time series classification using random
+           convolutional kernels},
+  journal = {Data Mining and Knowledge Discovery},
+  volume = {34},
+  pages = {1454--1495},
+  year = {2020}
+}""",
+    "naeem2020": """@inproceedings{naeem2020,
+  author = {Naeem, Muhammad Ferjad and Oh, Seong Joon and Uh, Youngjung and Choi, Yunjey and
+            Yoo, Jaejun},
+  title = {Reliable Fidelity and Diversity Metrics for Generative Models},
+  booktitle = {International Conference on Machine Learning},
+  year = {2020}
+}""",
+    "meehan2020": """@inproceedings{meehan2020,
+  author = {Meehan, Casey and Chaudhuri, Kamalika and Dasgupta, Sanjoy},
+  title = {A Non-Parametric Test to Detect Data-Copying in Generative Models},
+  booktitle = {International Conference on Artificial Intelligence and Statistics},
+  year = {2020}
+}""",
+    "craven1978": """@article{craven1978,
+  author = {Craven, Peter and Wahba, Grace},
+  title = {Smoothing noisy data with spline functions},
+  journal = {Numerische Mathematik},
+  volume = {31},
+  pages = {377--403},
+  year = {1978}
+}""",
+    "ye1998": """@article{ye1998,
+  author = {Ye, Jianming},
+  title = {On Measuring and Correcting the Effects of Data Mining and Model Selection},
+  journal = {Journal of the American Statistical Association},
+  volume = {93},
+  pages = {120--131},
+  year = {1998}
+}""",
+    "yao2018": """@article{yao2018,
+  author = {Yao, Yuling and Vehtari, Aki and Simpson, Daniel and Gelman, Andrew},
+  title = {Using Stacking to Average {Bayesian} Predictive Distributions},
+  journal = {Bayesian Analysis},
+  volume = {13},
+  pages = {917--1007},
+  year = {2018}
+}""",
 }

@@ -50,8 +50,9 @@ def write_article(folder: Path | str, run: Run) -> Path:
     """Writes the fit of an equation as `article.tex` into `folder`, with `references.bib` and
     its figures as PDF, and returns the path of the article.
 
-    It compiles with `latexmk -pdf article.tex` and needs the packages amsmath, graphicx,
-    longtable, geometry and hyperref. Raises `ValueError` where the run fitted no equation.
+    It compiles with `latexmk -pdf article.tex` and needs the packages amsmath, array, graphicx,
+    longtable, geometry and hyperref; where there is booktabs its rules are finer. Raises
+    `ValueError` where the run fitted no equation.
     """
     content = equation_of(run)
     if content is None:
@@ -136,7 +137,8 @@ def _write(folder: Path, title: str, parts: Sequence[str], references: Sequence[
     path = folder / "article.tex"
     if references:
         write_whole(folder / "references.bib", ["\n\n".join(references).encode() + b"\n"])
-    whole = tex.article(title, [part for part in parts if part], with_references=bool(references))
+    name = "references" if references else ""
+    whole = tex.article(title, [part for part in parts if part], references=name)
     write_whole(path, [whole.encode("ascii")])
     return path
 

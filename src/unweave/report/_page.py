@@ -6,6 +6,7 @@ import json
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 from markupsafe import Markup
@@ -17,6 +18,7 @@ from ._equation import EquationContent
 from ._estimates import facts_of, headline_of, posterior_words, residual_words, rows_of
 from ._figures import answer_figures, figures, is_image, sliders
 from ._mathml import mathml
+from ._numbers import as_csv, numbers_of
 from ._tools import sentences_of
 from ._words import (
     count,
@@ -32,19 +34,26 @@ from ._words import (
 
 
 def write_report(where: Path | str, content: ReportContent) -> Path:
-    """Writes the page to `where`, a file that ends in .html, or as report.html in a folder.
+    """Writes the page to `where`, a file that ends in .html, or as report.html in a folder, and
+    beside it, into a folder that is called after it, the numbers of its figures as CSV.
 
     The page replaces what stands there in one step, so a crash leaves the old one whole.
     """
     where = Path(where)
     path = where if where.suffix.lower() in (".html", ".htm") else where / "report.html"
+    folder = path.parent / f"{path.stem}-figures"
+    page = render(content, numbers=folder.name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, [render(content).encode()])
+    for name, columns in numbers_of(content).items():
+        folder.mkdir(exist_ok=True)
+        write_whole(folder / f"{name}.csv", [as_csv(columns).encode()])
+    write_whole(path, [page.encode()])
     return path
 
 
-def render(content: ReportContent) -> str:
-    """The page as text; the same content gives the same text.
+def render(content: ReportContent, *, numbers: str = "") -> str:
+    """The page as text; the same content gives the same text. `numbers` is the folder beside it
+    that holds its figures' numbers, where they were written.
 
     Whatever comes from data is escaped, and the page's security policy allows no connection
     and, of all scripts, only the one below by its hash.
@@ -68,6 +77,9 @@ def render(content: ReportContent) -> str:
         headline=_headline(content),
         measures=_measures(content),
         figures=figures(content),
+        numbers={name: f"{quote(numbers)}/{name}.csv" for name in numbers_of(content)}
+        if numbers
+        else {},
         turn=turn,
         turn_data=Markup(_json(turn)),
         noun=noun(content),

@@ -20,6 +20,7 @@ _SIGNS = {
     "≤": r"$\le$", "≥": r"$\ge$", "≈": r"$\approx$", "≠": r"$\ne$", "∼": r"$\sim$",
     "→": r"$\to$", "∞": r"$\infty$", "√": r"$\surd$", "∂": r"$\partial$", "∑": r"$\sum$",
     "∫": r"$\int$", "∈": r"$\in$", "°": r"$^{\circ}$", "µ": r"$\mu$", "′": "$'$", "″": "$''$",
+    "★": r"$\star$", "↓": r"$\downarrow$", "↑": r"$\uparrow$",
     # after the end of a row these two would be read as its options
     "[": "{[}", "*": "{*}",
     "ß": r"{\ss}", "æ": r"{\ae}", "Æ": r"{\AE}", "œ": r"{\oe}", "Œ": r"{\OE}", "ø": r"{\o}",
@@ -36,7 +37,9 @@ _ACCENTS = {
 }  # fmt: skip
 _ARTICLE = r"""\documentclass[11pt,a4paper]{article}
 \usepackage[margin=2.6cm]{geometry}
-\usepackage{amsmath,graphicx,longtable}
+\usepackage{amsmath,array,graphicx,longtable}
+\IfFileExists{booktabs.sty}{\usepackage{booktabs}}
+  {\let\toprule\hline\let\midrule\hline\let\bottomrule\hline}
 \usepackage[hidelinks]{hyperref}
 \allowdisplaybreaks
 \setlength{\parindent}{0pt}
@@ -98,12 +101,17 @@ def lines(text: str) -> str:
 
 
 def table(columns: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table with plain rules that may run over pages; the cells are escaped."""
-    top = " & ".join(map(escape, head))
-    body = "\n".join(" & ".join(map(escape, row)) + r" \\" for row in rows)
+    """A table that may run over pages; the cells are escaped."""
+    return rules(columns, list(map(escape, head)), [list(map(escape, row)) for row in rows])
+
+
+def rules(columns: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of cells that are LaTeX, with the rules of booktabs, or plain ones without it."""
+    top = " & ".join(head)
+    body = "\n".join(" & ".join(row) + r" \\" for row in rows)
     return (
-        f"\\begin{{longtable}}{{{columns}}}\n\\hline\n{top} \\\\\n\\hline\n\\endhead\n"
-        f"{body}\n\\hline\n\\end{{longtable}}"
+        f"\\begin{{longtable}}{{{columns}}}\n\\toprule\n{top} \\\\\n\\midrule\n\\endhead\n"
+        f"{body}\n\\bottomrule\n\\end{{longtable}}"
     )
 
 
@@ -117,10 +125,10 @@ def picture(file: str, caption: str, *, width: str = r"\textwidth") -> str:
     )
 
 
-def article(title: str, parts: Sequence[str], *, with_references: bool) -> str:
-    """A whole article with its title, its parts and its references."""
-    references = ["\\bibliographystyle{plain}\n\\bibliography{references}"]
-    body = "\n\n".join([*parts, *(references if with_references else [])])
+def article(title: str, parts: Sequence[str], *, references: str = "") -> str:
+    """A whole article with its title, its parts and, from the file named so, its references."""
+    ending = [f"\\bibliographystyle{{plain}}\n\\bibliography{{{references}}}"]
+    body = "\n\n".join([*parts, *(ending if references else [])])
     return (
         f"{_ARTICLE}\\title{{{escape(title)}}}\n\\author{{}}\n\\date{{}}\n\n"
         f"\\begin{{document}}\n\\maketitle\n\n{body}\n\n\\end{{document}}\n"
