@@ -4,4 +4,4 @@ from dataclasses import replace
 
 from ._error import ERROR
 
-CURVE = replace(ERROR, name="curve", title="held-out error", curve=True)
+CURVE = replace(ERROR, name="curve", title="held-out error", curve=True, group="data needed")

@@ -19,4 +19,4 @@ def parameters(fitted: Fitted) -> Reading:
     return Reading(float(both + sum(array.size for array in arrays)))
 
 
-PARAMETERS = Row("parameters", "fitted numbers", parameters, "lower")
+PARAMETERS = Row("parameters", "fitted numbers", parameters, "lower", group="cost")

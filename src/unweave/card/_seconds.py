@@ -13,4 +13,4 @@ def _seconds(schema: Schema) -> str:
     return "s"
 
 
-SECONDS = Row("seconds", "time to fit", seconds, "lower", _seconds)
+SECONDS = Row("seconds", "time to fit", seconds, "lower", _seconds, group="cost")
