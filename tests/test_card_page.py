@@ -11,10 +11,10 @@ import pytest
 from test_latex import NASTY, compiled
 from unweave import plots
 from unweave.card import Card, Entry, Line, markdown, table, write_card, write_card_article
-from unweave.card._drawn import drawn_of
 from unweave.card._groups import MEANING, best_of, groups_of
 from unweave.card._methods import methods_of, references_of
 from unweave.card._page import render
+from unweave.card._pictures import drawn_of
 from unweave.card._purposes import Purpose
 from unweave.card._tables import overview_of, sections_of
 

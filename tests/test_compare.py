@@ -16,11 +16,13 @@ from scipy.stats import multivariate_normal, norm
 
 from heartbeats import beat_schema
 from unweave import load_model, plots, save_model
-from unweave.card import ROWS, Fitted, Reading, Row, compare, markdown, table, write_card
+from unweave.card import Fitted, Reading, Row, compare, markdown, table, write_card
 from unweave.card._card import make_card
 from unweave.card._cells import Cell, cell_key, run_cell
+from unweave.card._curve import CURVE
 from unweave.card._density import DENSITY
 from unweave.card._error import ERROR
+from unweave.card._explained import EXPLAINED
 from unweave.card._page import render
 from unweave.card._paired import difference
 from unweave.card._parameters import PARAMETERS
@@ -167,6 +169,9 @@ def test_what_is_no_course_is_refused(x):
 
 # parts of the data
 
+# the rows that this file is about; the others are those of test_card_rows.py
+CORE = (ERROR, EXPLAINED, DENSITY, SECONDS, PARAMETERS, CURVE)
+
 
 def test_parts_lie_within_each_other_and_hold_no_test_row():
     data = drawn(0)
@@ -237,7 +242,7 @@ def test_every_recipe_is_fitted_to_the_same_part_and_to_nothing_else():
 def test_the_error_of_pca_is_that_of_the_subset_s_own_axes():
     data = drawn(0)
     part = subset(data, 0.25, seed=0)
-    cell = run_cell(pca(latents=2), part, seed=0, share=0.25, rows=ROWS)
+    cell = run_cell(pca(latents=2), part, seed=0, share=0.25, rows=CORE)
     x = part.train.observations[..., 0].astype(np.float64)
     _, sizes, axes = np.linalg.svd(x - x.mean(0), full_matrices=False)
     noise = (sizes[2:] ** 2).sum() / len(x) / 4
@@ -431,7 +436,9 @@ RECIPES = {
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory):
     folder = tmp_path_factory.mktemp("card")
-    return folder, compare(drawn, RECIPES, seeds=2, out=folder, name="courses", quiet=True)
+    return folder, compare(
+        drawn, RECIPES, seeds=2, out=folder, name="courses", quiet=True, rows=CORE
+    )
 
 
 def test_a_card_has_every_number_with_its_spread_and_its_n(kept):
@@ -467,10 +474,10 @@ def test_a_crash_is_a_cell_with_its_sentence(kept):
 def test_the_same_command_costs_no_fit_and_gives_the_same_card(kept, monkeypatch):
     folder, card = kept
     monkeypatch.setattr("unweave.card._cells.fit", lambda *a, **k: pytest.fail("a fit"))
-    again = compare(drawn, RECIPES, seeds=2, out=folder, name="courses", quiet=True)
+    again = compare(drawn, RECIPES, seeds=2, out=folder, name="courses", quiet=True, rows=CORE)
     assert again == card
     widths = Row("size", "size of the test part", lambda fitted: Reading(float(len(fitted.x))))
-    more = compare(drawn, RECIPES, seeds=2, out=folder, quiet=True, rows=(*ROWS, widths))
+    more = compare(drawn, RECIPES, seeds=2, out=folder, quiet=True, rows=(*CORE, widths))
     # a new row is read off the models that are kept
     lines = {line.name: line for line in more.measures}
     assert lines.pop("size").entries["vae"].median == 16
@@ -489,8 +496,8 @@ def test_what_was_interrupted_goes_on(kept, tmp_path):
 
     recipes = {**RECIPES, "breaks": Recipe("breaks", {}, stops)}
     with pytest.raises(Interrupted, match=r"after 12 of 50 fits; .* goes on from there"):
-        compare(drawn, recipes, seeds=2, out=tmp_path, quiet=True)
-    again = compare(drawn, recipes, seeds=2, out=tmp_path, name="courses", quiet=True)
+        compare(drawn, recipes, seeds=2, out=tmp_path, quiet=True, rows=CORE)
+    again = compare(drawn, recipes, seeds=2, out=tmp_path, name="courses", quiet=True, rows=CORE)
     # the two that had failed or finished are not fitted again
     assert calls == [4, 7, 14, 14, 28, 56, 4, 7, 14, 28, 56]
     assert again.verdict[0] == card.verdict[0]
@@ -502,7 +509,7 @@ def test_a_fit_that_goes_on_has_no_time(tmp_path):
     place = tmp_path / cell_key(recipe, data, 0, 1.0)
     fit(recipe, data, out=place, quiet=True)
     (place / "result.json").unlink()
-    cell = run_cell(recipe, data, seed=0, share=1.0, rows=ROWS, kept=tmp_path)
+    cell = run_cell(recipe, data, seed=0, share=1.0, rows=CORE, kept=tmp_path)
     assert cell.readings[SECONDS.key] is None
     assert cell.readings[ERROR.key].value > 0
 
@@ -527,7 +534,7 @@ def test_a_cell_s_key_is_of_all_that_its_numbers_depend_on():
 def test_a_forecast_is_measured_where_a_course_is_parted_in_time():
     data = split_within(pulses(length=20))
     card = compare(data, {"mean again": Recipe("again", {}, lambda d, k: fit_mean(d.observations))},
-                   seeds=1, quiet=True)  # fmt: skip
+                   seeds=1, quiet=True, rows=CORE)  # fmt: skip
     error = card.measures[0]
     assert error.unit == "V"
     assert error.entries["autoregression"].median < 0.2
@@ -559,7 +566,7 @@ def test_what_is_not_finite_is_no_number():
     cells = dict(trial.cells)
     for seed in range(5):
         cells["vae", 1.0, seed] = Cell({ERROR.key: reading})
-    card = make_card(replace(trial, cells=cells), ROWS, data="", split="")
+    card = make_card(replace(trial, cells=cells), CORE, data="", split="")
     assert card.measures[0].entries["vae"] is None
     assert "The held-out error of vae is not finite in 5 of 10 fits" in card.notes[0]
     assert "only pca, " in card.verdict[0]
@@ -678,7 +685,8 @@ def test_words_that_are_no_recipe_are_refused(words, sentence):
 
 def test_the_command_line_compares(unweave, refused, tmp_path):
     np.save(tmp_path / "rows.npy", beats(40).observations[..., 0])
-    words = ("compare", "rows.npy", "pca:latents=2", "--seeds", "1", "--kind", "rows")
+    words = ("compare", "rows.npy", "pca:latents=2", "--seeds", "1", "--kind", "rows",
+             "--rows", "accuracy,cost")  # fmt: skip
     result = json.loads(unweave(*words, "--json"))
     assert result["names"] == ["pca:latents=2", "mean", "autoregression"]
     assert result["output"] == "runs/compare-rows"

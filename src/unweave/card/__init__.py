@@ -7,6 +7,7 @@ from ._row import Fitted as Fitted
 from ._row import Reading as Reading
 from ._row import Row as Row
 from ._rows import ROWS as ROWS
+from ._rows import rows_named as rows_named
 from ._text import markdown as markdown
 from ._text import table as table
 from ._trial import Entry as Entry

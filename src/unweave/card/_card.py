@@ -115,7 +115,7 @@ def make_card(trial: Trial, rows: Sequence[Row], *, data: str, split: str) -> Ca
         tuple(name for name in trial.names if name in trial.baselines),
         tuple(line for line in lines if any(line.entries.values())),
         (*verdict(trial), *of_stacking(trial, mixed), *of_missed(trial, left)),
-        (*_notes(trial), *_not_finite(trial, rows)),
+        (*_notes(trial), *_not_finite(trial, rows), *_unread(trial, rows), *_remarks(trial, rows)),
         purposes(trial, rows),
         mixed,
         left,
@@ -174,3 +174,23 @@ def _not_finite(trial: Trial, rows: Sequence[Row]) -> tuple[str, ...]:
                     f"{len(found)} fits, which are left out of it."
                 )
     return tuple(notes)
+
+
+def _unread(trial: Trial, rows: Sequence[Row]) -> tuple[str, ...]:
+    """Which numbers are missing because their measure failed, once for each sentence."""
+    failed: dict[tuple[str, str, str], int] = {}
+    for (name, _, _), cell in trial.cells.items():
+        for row in rows:
+            if row.key in cell.unread:
+                told = (name, row.title, cell.unread[row.key])
+                failed[told] = failed.get(told, 0) + 1
+    return tuple(
+        f"The {title} of {trial.called(name)} could not be measured in {times} of its fits: "
+        f"{sentence}"
+        for (name, title, sentence), times in failed.items()
+    )
+
+
+def _remarks(trial: Trial, rows: Sequence[Row]) -> tuple[str, ...]:
+    """What rows say of all their numbers together."""
+    return tuple(filter(None, (trial.remark(row) for row in rows if not row.hidden)))

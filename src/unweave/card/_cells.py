@@ -16,19 +16,21 @@ from .._programs import drop_programs
 from ..data import Split
 from ..run import Run, fit, load_run, settings_of
 from ..train import Recipe, fingerprint
+from ._peak import watched
 from ._row import Fitted, Reading, Row
 
-_READINGS = "readings.json"
-_PARTS = "parts.npz"
+_READINGS, _MEMORY, _PARTS = "readings.json", "memory.json", "parts.npz"
 
 
 @dataclass(frozen=True, eq=False)
 class Cell:
     """What the rows read off one fitted model: `readings` by `Row.key`, None where a model has
-    no such number; or `failed`, the sentence that says why there is no model."""
+    no such number; or `failed`, the sentence that says why there is no model. `unread` has the
+    sentence of every row that could not be measured, by its key."""
 
     readings: Mapping[str, Reading | None] = field(default_factory=dict)
     failed: str = ""
+    unread: Mapping[str, str] = field(default_factory=dict)
 
 
 def run_cell(
@@ -55,12 +57,11 @@ def run_cell(
         return before
     try:
         fitted = replace(_fitted(recipe, data, seed, place), elsewhere=elsewhere)
-        readings = {row.key: row.measure(fitted) for row in missing}
-        cell = Cell({**before.readings, **readings})
+        cell = _measured(fitted, missing, before)
     except OSError:
         raise
     except Exception as error:  # whatever a recipe raises belongs to its cell, not to the card
-        cell = Cell(before.readings, " ".join(str(error).split()) or type(error).__name__)
+        cell = Cell(before.readings, _sentence(error), before.unread)
     finally:
         if recipe.solve is not None:
             # a fitted equation's priors are part of its programs, which no other fit can use
@@ -68,6 +69,23 @@ def run_cell(
     if place is not None:
         _write(place, cell)
     return cell
+
+
+def _measured(fitted: Fitted, rows: Sequence[Row], before: Cell) -> Cell:
+    """The cell with these rows too; one that cannot be measured takes no other with it."""
+    readings, unread = dict(before.readings), dict(before.unread)
+    for row in rows:
+        try:
+            readings[row.key] = row.measure(fitted)
+        except OSError:
+            raise
+        except Exception as error:
+            readings[row.key], unread[row.key] = None, _sentence(error)
+    return Cell(readings, "", unread)
+
+
+def _sentence(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def cell_key(
@@ -87,16 +105,29 @@ def cell_key(
 
 
 def _fitted(recipe: Recipe, data: Split, seed: int, place: Path | None) -> Fitted:
-    resumed = False
+    resumed, memory = False, None
     if place is not None and (place / "result.json").exists():
-        run = load_run(place)
+        run, memory = load_run(place), _read_memory(place)
     else:
         begun = place is not None and (place / "run.toml").exists()
         # a closed form starts anew, so its time is whole
         resumed = begun and recipe.plan is not None
-        run = _fit(recipe, data, seed, place, begun)
+        with watched() as peak:
+            run = _fit(recipe, data, seed, place, begun)
+        if not resumed:
+            memory = peak.megabytes
+        if place is not None:
+            write_whole(place / _MEMORY, [json.dumps({"megabytes": memory}).encode()])
     seconds = None if resumed else float(run.result["seconds"])
-    return Fitted(run.model, recipe.name, data, seconds, seed)
+    return Fitted(
+        run.model, recipe.name, data, seconds, seed, memory=memory, made_by=recipe,
+        account=run.result.get("equation"),
+    )  # fmt: skip
+
+
+def _read_memory(place: Path) -> float | None:
+    file = place / _MEMORY
+    return json.loads(file.read_text())["megabytes"] if file.exists() else None
 
 
 def _fit(recipe: Recipe, data: Split, seed: int, place: Path | None, begun: bool) -> Run:
@@ -106,7 +137,8 @@ def _fit(recipe: Recipe, data: Split, seed: int, place: Path | None, begun: bool
 def _write(place: Path, cell: Cell) -> None:
     place.mkdir(parents=True, exist_ok=True)
     readings = {key: _plain(reading) for key, reading in cell.readings.items()}
-    text = json.dumps({"failed": cell.failed, "readings": readings}, allow_nan=False)
+    kept = {"failed": cell.failed, "readings": readings, "unread": dict(cell.unread)}
+    text = json.dumps(kept, allow_nan=False)
     parts = {key: r.parts for key, r in cell.readings.items() if r is not None}
     _write_parts(place / _PARTS, {key: part for key, part in parts.items() if part is not None})
     # what names a cell finished comes last
@@ -148,7 +180,7 @@ def _read(place: Path) -> Cell:
         with np.load(place / _PARTS, allow_pickle=False) as arrays:
             parts = {name.replace(":", "/"): arrays[name] for name in arrays.files}
     readings = {key: _reading(r, parts.get(key)) for key, r in kept["readings"].items()}
-    return Cell(readings, kept["failed"])
+    return Cell(readings, kept["failed"], kept.get("unread", {}))
 
 
 def _reading(kept: dict[str, Any] | None, parts: np.ndarray | None) -> Reading | None:

@@ -116,6 +116,8 @@ def _tasks(
 ) -> list[_Task]:
     """Every cell. The cheap ends come first: after the first seed every recipe has a number."""
     always = tuple(row for row in rows if row.curve or row.everywhere)
+    beside = tuple(row.beside for row in rows if row.beside is not None)
+    away = tuple({row.key: row for row in (*always, *beside)}.values())
     tasks = []
     for seed, split in enumerate(splits):
         other = others[seed] if others else None
@@ -128,7 +130,7 @@ def _tasks(
             ]
         if other is not None:
             tasks += [
-                _Task(name, 1.0, seed, True, recipe, other, None, always)
+                _Task(name, 1.0, seed, True, recipe, other, None, away)
                 for name, recipe in recipes.items()
             ]
     return tasks

@@ -1,122 +1,59 @@
-"""The figures of the card, each with the numbers that it is drawn from."""
+"""What a model draws, beside real observations: computed once for the rows of generation."""
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+import functools
+from typing import NamedTuple
 
+import jax
 import numpy as np
-from matplotlib.figure import Figure
 
-from .. import plots
-from ._card import Card, Line
-from ._error import ERROR
-from ._groups import groups_of
-from ._repeated import REPEATED
+from .. import show
+from .._model import AbstractSampler
+from ..data import Dataset, Split
+from ._row import Fitted
 
-#: Measures whose seeds are drawn, with the number that a model should reach, where there is one,
-#: and what is said of it.
-_DRAWN: Mapping[str, tuple[float | None, str]] = {
-    REPEATED.name: (None, ""),
-    ERROR.name: (None, ""),
-    "told_apart": (0.5, " The dashed line is a guess: drawn and real ones cannot be told apart."),
-    "interval": (0.9, " The dashed line is the share that the intervals promise."),
-}
+_MOST, _MOST_TRAINING = 256, 2000
 
 
-@dataclass(frozen=True, eq=False)
-class Drawn:
-    """A figure: `name` of its files, the `group` that it belongs to, what it shows in a few words
-    and in sentences, and its numbers, columns of one length by their names."""
+class Drawn(NamedTuple):
+    """Real observations of the test part, training ones, and drawn ones, `(n, *shape)` each and
+    without gaps."""
 
-    name: str
-    group: str
-    figure: Figure
-    label: str
-    caption: str
-    columns: Mapping[str, Sequence[Any]]
+    real: np.ndarray
+    train: np.ndarray
+    drawn: np.ndarray
 
-    @property
-    def csv(self) -> str:
-        """The numbers as a file."""
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(self.columns)
-        writer.writerows(zip(*self.columns.values(), strict=True))
-        return out.getvalue()
+    def are(self, least: int) -> bool:
+        """Whether there are at least so many of each kind."""
+        return min(map(len, self)) >= least
 
 
-def drawn_of(card: Card) -> tuple[Drawn, ...]:
-    """Every figure that the card has numbers for."""
-    found = []
-    names = {line.name for line in card.measures}
-    # one error is drawn: that of a second measurement, where there is one
-    asked = set(_DRAWN) - ({ERROR.name} if REPEATED.name in names else set())
-    for group in groups_of(card):
-        for lines in group.tables:
-            if lines[0].curve:
-                found.append(_curve(card, lines))
-            else:
-                found += [_seeds(card, line) for line in lines if line.name in asked]
-    return tuple(found)
+@functools.lru_cache(maxsize=1)
+def drawn(fitted: Fitted) -> Drawn | None:
+    """As many observations from the model as there are test observations, at most 256, under the
+    conditions of these (their times and inputs); None where it cannot draw, or none of a kind is
+    without gaps. Draws that are not finite are left out."""
+    model = fitted.model
+    if not isinstance(model, AbstractSampler):
+        return None
+    real, train = complete(fitted.data)
+    if not len(real) or not len(train):
+        return None
+    test = _whole(fitted.data.test, _MOST)
+    key = jax.random.key(fitted.seed)
+    made = show.draw(model, len(test), conditions=test.conditions, key=key).astype(np.float64)
+    made = made[np.isfinite(made.reshape(len(made), -1)).all(axis=1)]
+    return Drawn(real, train, made)
 
 
-def _seeds(card: Card, line: Line) -> Drawn:
-    reference, words = _DRAWN[line.name]
-    values = {name: () if entry is None else entry.values for name, entry in line.entries.items()}
-    shown = {name: values[name] for name in card.names if values[name]}
-    figure = plots.over_seeds(
-        shown, baselines=card.baselines, label=line.title, unit=line.unit, reference=reference
-    )
-    rows = [(name, value) for name, found in shown.items() for value in found]
-    columns = {
-        "recipe": [name for name, _ in rows],
-        "baseline": [name in card.baselines for name, _ in rows],
-        _with_unit(line): [value for _, value in rows],
-    }
-    caption = (
-        f"The {line.title} of each recipe: a point for each seed, a stroke at their median. Grey "
-        f"are baselines.{words}"
-    )
-    return Drawn(line.name, line.group, figure, f"{line.title}, each seed", caption, columns)
+def complete(data: Split) -> tuple[np.ndarray, np.ndarray]:
+    """Test and training observations without gaps, at most as many as are looked at."""
+    test, train = _whole(data.test, _MOST), _whole(data.train, _MOST_TRAINING)
+    return test.observations.astype(np.float64), train.observations.astype(np.float64)
 
 
-def _curve(card: Card, lines: Sequence[Line]) -> Drawn:
-    line = lines[0]
-    figure = plots.learning_curves(
-        [line.size for line in lines],
-        {name: _three(lines, name) for name in card.names},
-        baselines=card.baselines,
-        label=line.title,
-        unit=line.unit,
-        size_noun=card.size_noun,
-    )
-    rows = [
-        (name, name in card.baselines, part.size, entry.median, entry.low, entry.high)
-        for name in card.names
-        for part in lines
-        if (entry := part.entries[name]) is not None
-    ]
-    heads = ("recipe", "baseline", card.size_noun, _with_unit(line), "smallest", "largest")
-    columns = dict(zip(heads, map(list, zip(*rows, strict=True)), strict=True))
-    caption = (
-        f"The {line.title} with each part of the training data. Lines are medians over seeds, "
-        "bands reach from the smallest to the largest; grey and dashed are baselines."
-    )
-    label = f"{line.title} against training data"
-    return Drawn(line.name, line.group, figure, label, caption, columns)
-
-
-def _three(lines: Sequence[Line], name: str) -> np.ndarray:
-    """Median, smallest and largest `(3, share)`; NaN where there is no number."""
-    entries = [line.entries[name] for line in lines]
-    rows = [
-        (np.nan,) * 3 if entry is None else (entry.median, entry.low, entry.high)
-        for entry in entries
-    ]
-    return np.asarray(rows, float).T
-
-
-def _with_unit(line: Line) -> str:
-    return f"{line.title} ({line.unit})" if line.unit else line.title
+def _whole(data: Dataset, most: int) -> Dataset:
+    """Those of the observations, at most so many, that have no gap."""
+    x = data.observations
+    if x.dtype.kind == "f":
+        data = data.take(np.flatnonzero(~np.isnan(x).reshape(len(x), -1).any(axis=1)))
+    return data.thinned(most)

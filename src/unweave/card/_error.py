@@ -13,20 +13,36 @@ def error(fitted: Fitted) -> Reading | None:
     Where channels have different units each is first divided by its standard deviation over
     the test data. Infinite where the model has no number for an observed entry.
     """
-    x, x_hat = fitted.x, fitted.x_hat
-    if x_hat is None:
+    if fitted.x_hat is None:
         return None
-    residual = x - x_hat
-    if not _one_unit(fitted.data.test.schema):
-        spread = np.nanstd(x, axis=tuple(range(x.ndim - 1)))
-        residual = residual / np.where(spread > 0, spread, 1.0)
+    spread = spread_of(fitted.x, fitted.data.test.schema)
+    return of_squares(mean_squares(fitted.x, fitted.x_hat, spread))
+
+
+def mean_squares(x: np.ndarray, x_hat: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """The mean square of what is left of each observation `(n,)`, in units of the channels'
+    `spread`, over its observed entries; NaN where it has none."""
+    residual = (x - x_hat) / spread
     flat, seen = residual.reshape(len(x), -1), ~np.isnan(x).reshape(len(x), -1)
     count = seen.sum(axis=1)
     # an observed entry without a reconstruction is an error without bound, and not left out
     square = np.where(np.isnan(flat), np.inf, flat**2)
     total = np.where(seen, square, 0).sum(axis=1)
-    each = np.divide(total, count, out=np.full(len(x), np.nan), where=count > 0)
-    return Reading(float(np.sqrt(each[count > 0].mean())), each)
+    return np.divide(total, count, out=np.full(len(x), np.nan), where=count > 0)
+
+
+def of_squares(each: np.ndarray) -> Reading:
+    """The root of the mean of mean squares `(n,)`, NaN where there is none."""
+    return Reading(float(np.sqrt(each[~np.isnan(each)].mean())), each)
+
+
+def spread_of(x: np.ndarray, schema: Schema) -> np.ndarray:
+    """By what differences between observations are divided before they are put together: one,
+    or where channels have different units each one's standard deviation `(channel,)`."""
+    if _one_unit(schema):
+        return np.ones(x.shape[-1])
+    spread = np.nanstd(x, axis=tuple(range(x.ndim - 1)))
+    return np.where(spread > 0, spread, 1.0)
 
 
 def unit_of_error(schema: Schema) -> str:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from ..report import _tex as tex
 from ._card import Card
-from ._drawn import Drawn
 from ._methods import latex_methods_of, references_of
+from ._pictures import Drawn
 from ._tables import Table, overview_of, sections_of, small_print
 from ._words import pieces
 

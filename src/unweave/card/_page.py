@@ -9,8 +9,8 @@ from markupsafe import Markup, escape
 from .. import plots
 from ..report._figures import inline
 from ._card import Card
-from ._drawn import Drawn, drawn_of
 from ._methods import methods_of, references_of
+from ._pictures import Drawn, drawn_of
 from ._tables import BEST, overview_of, sections_of, small_print
 from ._words import pieces
 

@@ -73,7 +73,7 @@ def check_apart(data: Split) -> None:
         return
     test = set(units_of(data, by_group=False).tolist())
     for name, part in (("training", data.train), ("validation", data.validation)):
-        shared = test & set(_names(part).tolist())
+        shared = test & set(names_of(part).tolist())
         if shared:
             raise ValueError(
                 f"{len(shared)} of the {len(test)} test observations are in the {name} part too, "
@@ -91,10 +91,11 @@ def units_of(data: Split, *, by_group: bool | None = None) -> np.ndarray:
     test = data.test
     if by_group is None:
         by_group = not set(test.groups.tolist()) & set(data.train.groups.tolist())
-    return test.groups.astype(str) if by_group else _names(test)
+    return test.groups.astype(str) if by_group else names_of(test)
 
 
-def _names(data: Dataset) -> np.ndarray:
+def names_of(data: Dataset) -> np.ndarray:
+    """What each observation is called `(n,)`: its record and where in it."""
     spans = [f"{first!r}:{last!r}" for first, last in data.spans.tolist()]
     return np.asarray([f"{r} {s}" for r, s in zip(data.records.tolist(), spans, strict=True)])
 

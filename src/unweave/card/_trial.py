@@ -1,7 +1,7 @@
 """All cells of one comparison, and what the numbers of one row are."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -69,6 +69,12 @@ class Trial:
     def readings(self, name: str, row: Row, share: float) -> list[Reading | None]:
         """What the row is for each seed; None where there is no finite number."""
         found = [self.cells[name, share, seed].readings.get(row.key) for seed in range(self.seeds)]
+        if row.beside is not None:
+            key = row.beside.key
+            found = [
+                _over(reading, self._elsewhere(name, seed).get(key))
+                for seed, reading in enumerate(found)
+            ]
         if row.across is not None:
             there = [reading for reading in found if reading is not None]
             whole = len(there) == self.seeds and there
@@ -89,6 +95,18 @@ class Trial:
         """The names of those that are an equation and nothing else."""
         return [name for name in self.names if self.recipes.get(name) == FORMULA]
 
+    def remark(self, row: Row) -> str:
+        """The row's sentence, where it has one and any recipe has a number."""
+        if row.remark is None:
+            return ""
+        whole = max(self.sizes)
+        there = [r for name in self.names for r in self.readings(name, row, whole) if r is not None]
+        return row.remark(there) if there else ""
+
+    def _elsewhere(self, name: str, seed: int) -> Mapping[str, Reading | None]:
+        cell = self.elsewhere.get((name, seed))
+        return {} if cell is None else cell.readings
+
     def called(self, name: str) -> str:
         """The name, marked where it is a baseline."""
         return f"the baseline {name}" if name in self.baselines else name
@@ -96,3 +114,10 @@ class Trial:
     def size(self, share: float) -> str:
         """What a share comes to: 45 training observations."""
         return f"{self.sizes[share]:,} {self.size_noun}"
+
+
+def _over(reading: Reading | None, other: Reading | None) -> Reading | None:
+    """A reading divided by another, in which observations have no part of their own."""
+    if reading is None or other is None or not other.value > 0:
+        return None
+    return replace(reading, value=reading.value / other.value, each=None)

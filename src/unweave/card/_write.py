@@ -12,7 +12,7 @@ from ._card import Card
 from ._text import markdown
 
 if TYPE_CHECKING:
-    from ._drawn import Drawn
+    from ._pictures import Drawn
 
 
 def as_csv(card: Card) -> str:
@@ -39,8 +39,8 @@ def write_card(card: Card, folder: str | Path) -> Path:
     """Writes the page card.html, card.md, card.csv and card.json, the article card.tex with
     card.bib, and each figure as SVG, PDF and CSV under figures/; gives the page's path."""
     from .. import plots  # Matplotlib is only loaded to draw
-    from ._drawn import drawn_of
     from ._page import render
+    from ._pictures import drawn_of
 
     folder = Path(folder)
     figures = drawn_of(card)
@@ -63,7 +63,7 @@ def write_card_article(card: Card, folder: str | Path) -> Path:
     It compiles with `latexmk -pdf card.tex` and needs the packages amsmath, array, graphicx,
     longtable, geometry and hyperref; where there is booktabs its rules are finer.
     """
-    from ._drawn import drawn_of  # Matplotlib is only loaded to draw
+    from ._pictures import drawn_of  # Matplotlib is only loaded to draw
 
     return _write_article(Path(folder), card, drawn_of(card))
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..card import compare, table, write_card, write_card_article
+from ..card import ROWS, compare, rows_named, table, write_card, write_card_article
 from ..data import Dataset, Split
 from ..recipes import OF_TEXT, RECIPES
 from ..sources import Source, read_source, split_source
@@ -21,6 +21,7 @@ _EQUATION = "equation"
 def compare_verb(options: argparse.Namespace) -> Result:
     """Fits what was named, writes the card, and says what it says."""
     recipes = read_recipes(options.recipes)
+    rows = ROWS if options.rows is None else rows_named(options.rows.split(","))
     source = Source.from_settings(given_source(options))
     observations = read_source(source)
     stem = Path(source.paths[0]).name.split(".")[0].replace(":", "-") or "data"
@@ -31,6 +32,7 @@ def compare_verb(options: argparse.Namespace) -> Result:
         recipes,
         seeds=options.seeds,
         out=out,
+        rows=rows,
         shares=options.shares,
         elsewhere=None if there is None else _split_of(there, read_source(there)),
         name=Path(source.paths[0]).name,

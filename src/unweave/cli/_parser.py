@@ -265,6 +265,8 @@ def _compare_parser(verbs) -> None:
     run.add_argument("--shares", type=_numbers, metavar="S,S,1", help=shares)
     elsewhere = "other data of the same kind, on which each model is measured as it is"
     run.add_argument("--elsewhere", metavar="DATA", help=elsewhere)
+    rows = "groups of measures, or single ones, joined by commas: accuracy,cost (all)"
+    run.add_argument("--rows", metavar="WORD,WORD", help=rows)
     out = "keeps every fit, and goes on from there (default: runs/compare-DATA)"
     run.add_argument("--out", metavar="DIR", help=out)
     run.add_argument("--latex", metavar="DIR", help="the article and its figures there, too")
