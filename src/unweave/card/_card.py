@@ -1,7 +1,7 @@
 """The card: every number of a comparison with its range, its kind, and what they say."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,8 @@ class Card:
     `names` of the recipes in order, `baselines` those that are trivial; `lines`, the rows with
     their numbers; `verdict` and `notes`, sentences; `split`, how test data were held out, of
     which there are `n_test` for each of the `seeds`; `size_noun`, what the training data are
-    counted in.
+    counted in; `runs`, by name, the folder of the fit to all training data with seed 0, seen from
+    the card's own, where fits are kept.
     """
 
     data: str
@@ -51,6 +52,7 @@ class Card:
     lines: tuple[Line, ...]
     verdict: tuple[str, ...]
     notes: tuple[str, ...]
+    runs: Mapping[str, str] = field(default_factory=dict)
     spread: str = "smallest and largest over seeds"
     unweave: str = __version__
 
@@ -100,6 +102,7 @@ def make_card(trial: Trial, rows: Sequence[Row], *, data: str, split: str) -> Ca
         tuple(lines),
         verdict(trial),
         (*_notes(trial), *_not_finite(trial, rows)),
+        {name: run for name in trial.names if (run := trial.cells[name, shares[-1], 0].run)},
     )
 
 
