@@ -336,6 +336,8 @@ from .explore import Explorer as Explorer
 from .explore import explorer as explorer
 from .card import Card as Card
 from .card import compare as compare
+from .spread import OnRay as OnRay
+from .spread import Processes as Processes
 from .card import write_card as write_card
 
 # the rooms themselves, for all that is not needed every day
@@ -356,6 +358,7 @@ from . import run as run
 from . import show as show
 from . import sklearn as sklearn
 from . import sources as sources
+from . import spread as spread
 from . import targets as targets
 from . import track as track
 from . import train as train

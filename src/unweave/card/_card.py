@@ -45,7 +45,9 @@ class Card:
     their numbers; `purposes`, whom to believe for what; `verdict` and `notes`, sentences;
     `stacking`, the weights of a mixture of all; `missed`, what the best formula leaves over;
     `split`, how test data were held out, of which there are `n_test` for each of the `seeds`;
-    `size_noun`, what the training data are counted in; `recipes`, which recipe each name is.
+    `size_noun`, what the training data are counted in; `recipes`, which recipe each name is;
+    `runs`, by name, the folder of the fit to all training data with seed 0, seen from the card's
+    own, where fits are kept.
     """
 
     data: str
@@ -62,6 +64,7 @@ class Card:
     purposes: tuple[Purpose, ...] = ()
     stacking: Stacking | None = None
     missed: Missed | None = None
+    runs: Mapping[str, str] = field(default_factory=dict)
     spread: str = "smallest and largest over seeds"
     unweave: str = __version__
     recipes: Mapping[str, str] = field(default_factory=dict)
@@ -119,6 +122,7 @@ def make_card(trial: Trial, rows: Sequence[Row], *, data: str, split: str) -> Ca
         purposes(trial, rows),
         mixed,
         left,
+        {name: run for name in trial.names if (run := trial.cells[name, shares[-1], 0].run)},
         recipes=dict(trial.recipes),
     )
 

@@ -26,11 +26,13 @@ _READINGS, _MEMORY, _PARTS = "readings.json", "memory.json", "parts.npz"
 class Cell:
     """What the rows read off one fitted model: `readings` by `Row.key`, None where a model has
     no such number; or `failed`, the sentence that says why there is no model. `unread` has the
-    sentence of every row that could not be measured, by its key."""
+    sentence of every row that could not be measured, by its key; `run` is the folder of the fit,
+    seen from the card's, where there is one."""
 
     readings: Mapping[str, Reading | None] = field(default_factory=dict)
     failed: str = ""
     unread: Mapping[str, str] = field(default_factory=dict)
+    run: str = ""
 
 
 def run_cell(
@@ -54,7 +56,7 @@ def run_cell(
     before = Cell() if place is None else _read(place)
     missing = [row for row in rows if row.key not in before.readings]
     if before.failed or not missing:
-        return before
+        return _placed(before, place)
     try:
         fitted = replace(_fitted(recipe, data, seed, place), elsewhere=elsewhere)
         cell = _measured(fitted, missing, before)
@@ -68,7 +70,13 @@ def run_cell(
             drop_programs(only_if_many=False)
     if place is not None:
         _write(place, cell)
-    return cell
+    return _placed(cell, place)
+
+
+def _placed(cell: Cell, place: Path | None) -> Cell:
+    if place is None or not (place / "result.json").exists():
+        return cell
+    return replace(cell, run=f"{place.parent.name}/{place.name}")
 
 
 def _measured(fitted: Fitted, rows: Sequence[Row], before: Cell) -> Cell:

@@ -1,7 +1,8 @@
 """The verb: fit every recipe to the same data, share by share and seed by seed."""
 
+import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import numpy as np
 from tqdm import tqdm
 
 from ..data import Split
+from ..run import settings_of
+from ..spread import HERE, Lost, Place, spread
 from ..train import Interrupted, Recipe
 from ._baselines import baselines
 from ._card import Card, make_card
@@ -29,6 +32,7 @@ def compare(
     shares: Sequence[float] | None = None,
     elsewhere: Split | Callable[[int], Split] | None = None,
     name: str = "data given in memory",
+    on: Place = HERE,
     quiet: bool = False,
 ) -> Card:
     r"""Fits each recipe, and trivial baselines, to the same data and says what they are worth.
@@ -45,11 +49,12 @@ def compare(
     stopped; `rows`, the measures; `shares` of the training data, the whole among them;
     `elsewhere`, other data of the same kind (another patient, another year, simulated ones), on
     which each model is measured without being fitted again, beside one that was fitted there;
-    `name` of the data. A recipe that raises becomes a note.
+    `name` of the data; `on`, where the fits run (`Processes(4)`, `OnRay()`), by which no number
+    changes but the seconds. A recipe that raises, or is killed twice, becomes a note.
 
     **Raises:** `ValueError` where there is nothing to compare, the parts of a split share an
     observation, or the data elsewhere are of another shape; `Interrupted` on Ctrl-C, with
-    everything finished kept in `out`.
+    everything finished kept in `out`; what `spread` does where workers cannot begin.
     """
     _check(recipes, seeds)
     splits, others = _drawn(data, seeds), _drawn(elsewhere, seeds)
@@ -62,7 +67,8 @@ def compare(
     everyone = {**recipes, **trivial}
     parts = shares_of(first, shares)
     kept = None if out is None else Path(out) / "fits"
-    cells = _run(_tasks(everyone, splits, others, parts, rows), kept, quiet)
+    fits = _Fits(everyone, tuple(splits), tuple(others), tuple(rows), kept)
+    cells = _run(_tasks(everyone, seeds, parts, bool(others)), fits, on, quiet)
     trial = Trial(
         schema=first.test.schema,
         names=tuple(everyone),
@@ -82,7 +88,7 @@ def compare(
     return make_card(trial, rows, data=name, split=how)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class _Task:
     """One cell to be made; `away` where the recipe is fitted to the data elsewhere."""
 
@@ -90,53 +96,57 @@ class _Task:
     share: float
     seed: int
     away: bool
-    recipe: Recipe
-    data: Split
-    elsewhere: Split | None
-    rows: tuple[Row, ...]
-
-    def __call__(self, kept: Path | None) -> Cell:
-        """The cell."""
-        return run_cell(
-            self.recipe, self.data, seed=self.seed, share=self.share, rows=self.rows, kept=kept,
-            elsewhere=self.elsewhere,
-        )  # fmt: skip
 
     def __str__(self) -> str:
         where = "elsewhere" if self.away else f"share {self.share:g}"
         return f"{self.name}, {where}, seed {self.seed}"
 
 
+@dataclass(frozen=True, eq=False)
+class _Fits:
+    """Makes cells: all that they share, which reaches each worker once."""
+
+    recipes: Mapping[str, Recipe]
+    splits: tuple[Split, ...]
+    others: tuple[Split, ...]
+    rows: tuple[Row, ...]
+    kept: Path | None
+
+    def __call__(self, task: _Task) -> Cell:
+        """The cell of a task."""
+        seed, whole = task.seed, task.share == 1 and not task.away
+        rows = tuple(row for row in self.rows if whole or row.curve or row.everywhere)
+        if task.away:
+            beside = [row.beside for row in self.rows if row.beside is not None]
+            rows = tuple({row.key: row for row in (*rows, *beside)}.values())
+        data = (self.others if task.away else self.splits)[seed]
+        return run_cell(
+            self.recipes[task.name], subset(data, task.share, seed=seed), seed=seed,
+            share=task.share, rows=rows, kept=self.kept,
+            elsewhere=self.others[seed] if self.others and whole else None,
+        )  # fmt: skip
+
+    def place(self, task: _Task) -> str:
+        """The same for two tasks only where they would work in the same folder."""
+        if self.kept is None:
+            return str(task)
+        settings = settings_of(self.recipes[task.name], None, task.seed)
+        return json.dumps([settings, task.share, task.away], sort_keys=True, default=str)
+
+
 def _tasks(
-    recipes: Mapping[str, Recipe],
-    splits: Sequence[Split],
-    others: Sequence[Split],
-    shares: Sequence[float],
-    rows: Sequence[Row],
+    names: Iterable[str], seeds: int, shares: Sequence[float], elsewhere: bool
 ) -> list[_Task]:
     """Every cell. The cheap ends come first: after the first seed every recipe has a number."""
-    always = tuple(row for row in rows if row.curve or row.everywhere)
-    beside = tuple(row.beside for row in rows if row.beside is not None)
-    away = tuple({row.key: row for row in (*always, *beside)}.values())
-    tasks = []
-    for seed, split in enumerate(splits):
-        other = others[seed] if others else None
-        for share in shares:
-            part, asked = subset(split, share, seed=seed), tuple(rows) if share == 1 else always
-            there = other if share == 1 else None
-            tasks += [
-                _Task(name, share, seed, False, recipe, part, there, asked)
-                for name, recipe in recipes.items()
-            ]
-        if other is not None:
-            tasks += [
-                _Task(name, 1.0, seed, True, recipe, other, None, away)
-                for name, recipe in recipes.items()
-            ]
-    return tasks
+    return [
+        _Task(name, share, seed, away)
+        for seed in range(seeds)
+        for share, away in [*((share, False) for share in shares), *[(1.0, True)] * elsewhere]
+        for name in names
+    ]
 
 
-def _run(tasks: Sequence[_Task], kept: Path | None, quiet: bool) -> dict[_Task, Cell]:
+def _run(tasks: Sequence[_Task], fits: _Fits, on: Place, quiet: bool) -> dict[_Task, Cell]:
     """Every cell by its task."""
     cells: dict[_Task, Cell] = {}
     pace = 0.1 if sys.stderr.isatty() else 10.0
@@ -144,18 +154,29 @@ def _run(tasks: Sequence[_Task], kept: Path | None, quiet: bool) -> dict[_Task, 
         total=len(tasks), unit="fit", disable=quiet, leave=False, mininterval=pace,
         dynamic_ncols=True,
     )  # fmt: skip
+    alone = {fits.place(task): task for task in reversed(tasks)}
+    first = [task for task in tasks if alone[fits.place(task)] is task]
+    again = [task for task in tasks if alone[fits.place(task)] is not task]
+
+    def work(some: list[_Task], on: Place) -> None:
+        def done(i: int, cell: Cell | Lost) -> None:
+            # that a worker was killed says nothing of the recipe, and is not kept
+            cells[some[i]] = Cell(failed=cell.sentence) if isinstance(cell, Lost) else cell
+            bar.update()
+
+        spread(fits, some, on=on, begun=lambda i: bar.set_postfix_str(str(some[i])), done=done)
+
     try:
         with bar:
-            for task in tasks:
-                bar.set_postfix_str(str(task))
-                cells[task] = task(kept)
-                bar.update()
+            work(first, on)
+            # two recipes that are one share a folder, in which two workers never meet
+            work(again, HERE)
     except KeyboardInterrupt:
         left = "nothing is kept without a folder (out=...)"
-        if kept is not None:
-            left = f"they are kept in {kept.parent}, and the same command goes on from there"
+        if fits.kept is not None:
+            left = f"they are kept in {fits.kept.parent}, and the same command goes on from there"
         raise Interrupted(f"stopped after {len(cells)} of {len(tasks)} fits; {left}.") from None
-    return cells
+    return {task: cells[task] for task in tasks}
 
 
 def _drawn(data: Split | Callable[[int], Split] | None, seeds: int) -> list[Split]:

@@ -1,15 +1,19 @@
 """`unweave compare`: recipes as they are written on the command line, and the card they make."""
 
 import argparse
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from .._model import AbstractDecoder
 from ..card import ROWS, compare, rows_named, table, write_card, write_card_article
 from ..data import Dataset, Split
 from ..recipes import OF_TEXT, RECIPES
+from ..run import Run, load_run
 from ..sources import Source, read_source, split_source
+from ..spread import HERE, OnRay, Place, Processes
 from ..train import Recipe
 from ._fit import given_source
 from ._options import add_options, given_options, make_recipe
@@ -36,6 +40,7 @@ def compare_verb(options: argparse.Namespace) -> Result:
         shares=options.shares,
         elsewhere=None if there is None else _split_of(there, read_source(there)),
         name=Path(source.paths[0]).name,
+        on=_place(options),
         quiet=options.quiet or options.json,
     )
     page = write_card(card, out)
@@ -44,7 +49,29 @@ def compare_verb(options: argparse.Namespace) -> Result:
     if options.latex is not None:
         result["article"] = str(write_card_article(card, options.latex))
         text += f"\narticle: {result['article']}"
+    if any(explorable(card.to_dict(), out)):
+        result["explore"] = f"unweave explore {shlex.quote(str(out))}"
+        text += f"\nturn the latents of its models: {result['explore']}"
     return result, text
+
+
+def explorable(card: Mapping[str, Any], folder: Path) -> Iterator[tuple[str, Run]]:
+    """The recipes of a card (see `Card.to_dict`) in `folder` that have latents to turn, by name,
+    each as it was fitted to all training data with seed 0."""
+    for name, path in card["runs"].items():
+        if name in card["baselines"]:
+            continue
+        run = load_run(folder / path)
+        if isinstance(run.model, AbstractDecoder) and run.model.latents.size:
+            yield name, run
+
+
+def _place(options: argparse.Namespace) -> Place:
+    """Where the fits run."""
+    if options.on == "ray":
+        return OnRay(options.workers)
+    workers = 1 if options.workers is None else options.workers
+    return HERE if workers == 1 else Processes(workers)
 
 
 def _split_of(source: Source, observations: Dataset) -> Callable[[int], Split]:

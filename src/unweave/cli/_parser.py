@@ -270,6 +270,10 @@ def _compare_parser(verbs) -> None:
     out = "keeps every fit, and goes on from there (default: runs/compare-DATA)"
     run.add_argument("--out", metavar="DIR", help=out)
     run.add_argument("--latex", metavar="DIR", help="the article and its figures there, too")
+    workers = "so many fits at once, each in a process of its own (1: in this one)"
+    run.add_argument("--workers", type=int, metavar="N", help=workers)
+    cluster = "ray: on a Ray cluster, that of RAY_ADDRESS or one on this machine"
+    run.add_argument("--on", choices=("ray",), help=cluster)
     run.add_argument("--quiet", action="store_true", help="no progress bar")
 
 

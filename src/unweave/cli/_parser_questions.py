@@ -64,7 +64,7 @@ def explore_parser(verbs: Any, verb: Verb) -> None:
         verbs, "explore", "turn latents by sliders, on a page in your browser",
         usage="unweave explore RUN [RUN ...] [options]",
     )  # fmt: skip
-    runs = "run folders, of the same observations side by side; or FILE.ode, zoo:NAME"
+    runs = "run folders, of the same observations side by side; a comparison's; FILE.ode, zoo:NAME"
     parser.add_argument("runs", nargs="+", metavar="RUN", help=runs)
     data = "observations to show, read as the run read its own (default: those that it keeps)"
     parser.add_argument("--data", metavar="DATA", help=data)

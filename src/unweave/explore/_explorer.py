@@ -99,10 +99,12 @@ def explorer(
     sources: Sequence[str | Path | Run],
     *,
     data: str | None = None,
+    names: Sequence[str | None] | None = None,
 ) -> Explorer:
     """The models of `sources`, each a run folder, a run, or an equation (`FILE.ode`, `zoo:NAME`),
     side by side on the observations that the first run keeps, or on `data`, a file, a folder or a
-    built-in set that is read as that run read its own.
+    built-in set that is read as that run read its own. `names`, what a reader calls each, where
+    that is not the name of its folder or equation.
 
     **Raises:** `ValueError` where there is none, or where they are of different observations;
     `TypeError` for a model that has no latents to turn.
@@ -114,6 +116,11 @@ def explorer(
         else subject_of(str(source), f"m{i + 1}")
         for i, source in enumerate(sources)
     ]  # fmt: skip
+    if names is not None:
+        subjects = [
+            replace(subject, name=name or subject.name)
+            for subject, name in zip(subjects, names, strict=True)
+        ]
     first = next((s for s in subjects if s.run is not None), subjects[0])
     if data is not None:
         found = _read(data, first)

@@ -19,6 +19,9 @@ from ..networks.schemes import LatentNet, OnLatents
 from ..train import Budget, Descend, Recipe, RunFolder, RunFolderError
 from ._predict import predictor
 
+# datasets whose latents are remembered
+_REMEMBERED = 4
+
 
 def on_latents(
     *,
@@ -35,12 +38,7 @@ def on_latents(
     honestly take the run's own data and seed, so that neither saw the test part."""
     options: dict[str, Any] = locals().copy()
     options["of"] = of if of is None or isinstance(of, str) else type(of).__name__
-    found = functools.cache(functools.partial(_encoder, of))
-
-    # both parts that training asks for again are encoded once
-    @functools.lru_cache(maxsize=4)
-    def codes(data: Dataset) -> Dataset:
-        return _coded(found(), data)
+    codes = _Codes(of)
 
     def net(data: Dataset, answers: int, key: Key) -> LatentNet:
         head = MLP(data.schema.size, answers, widths, key=key)
@@ -51,7 +49,7 @@ def on_latents(
     rows = base.plan.rows
 
     def finish(model: Any, data: Dataset) -> eqx.Module:
-        return eqx.tree_at(lambda m: m.net, model, OnLatents(found()[0], model.net))
+        return eqx.tree_at(lambda m: m.net, model, OnLatents(codes.found[0], model.net))
 
     def stepper(budget: Budget) -> Descend:
         # no decay: few weights on few latents, which maximum likelihood alone shall choose
@@ -64,6 +62,31 @@ def on_latents(
         plan=replace(base.plan, stepper=stepper, rows=lambda data: rows(codes(data))),
         finish=finish,
     )
+
+
+class _Codes:
+    """The latents of a dataset, of which the last few are remembered, for training asks for two
+    again and again; another process is sent what they are made with."""
+
+    def __init__(self, of: str | eqx.Module | None):
+        self._of = of
+        self._last: dict[Dataset, Dataset] = {}
+
+    @functools.cached_property
+    def found(self) -> tuple[AbstractEncoder, Schema | None]:
+        """The model, read when it is first needed."""
+        return _encoder(self._of)
+
+    def __call__(self, data: Dataset) -> Dataset:
+        """The latents in the observations' place."""
+        if data not in self._last:
+            while len(self._last) >= _REMEMBERED:
+                del self._last[next(iter(self._last))]
+            self._last[data] = _coded(self.found, data)
+        return self._last[data]
+
+    def __reduce__(self) -> tuple[type, tuple[Any]]:
+        return _Codes, (self._of,)
 
 
 def _encoder(of: str | eqx.Module | None) -> tuple[AbstractEncoder, Schema | None]:

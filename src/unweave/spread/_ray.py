@@ -1,0 +1,82 @@
+"""Workers of a Ray cluster."""
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import cloudpickle
+
+from ._places import OnRay
+from ._workers import ALONE, AbstractWorkers, Answer, Died, Letter, answer, take_settings
+
+
+class RayTasks(AbstractWorkers):
+    """Tasks of Ray, one for each item."""
+
+    def __init__(self, letter: Letter, on: OnRay):
+        self._ray = ray = _library()
+        self._own = not ray.is_initialized()
+        if self._own:
+            # what is started here tells nobody that it was
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+            local = on.address is None and "RAY_ADDRESS" not in os.environ
+            more = {"include_dashboard": False, "num_cpus": on.workers or _cores()} if local else {}
+            ray.init(address=on.address, log_to_driver=False, logging_level="error", **more)
+        # a convolution's gradient has other bits with another number of XLA's threads
+        cores = os.environ.get("NPROC", str(_cores()))
+        self._task = ray.remote(
+            num_cpus=1, max_retries=0, runtime_env={"env_vars": {**ALONE, "NPROC": cores}}
+        )(_far)
+        self._letter, self._folder = ray.put(letter), os.getcwd()
+        self._most = on.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        self._given: dict[Any, int] = {}
+
+    @property
+    def free(self) -> bool:
+        """Whether another may be given."""
+        return len(self._given) < self._most
+
+    def give(self, i: int, item: bytes) -> None:
+        """Ray finds who does it."""
+        self._given[self._task.remote(self._letter, item, self._folder)] = i
+
+    def take(self) -> tuple[int, Answer]:
+        """From whichever is the first."""
+        (reference,), _ = self._ray.wait(list(self._given))
+        i = self._given.pop(reference)
+        try:
+            return i, cloudpickle.loads(self._ray.get(reference))
+        except self._ray.exceptions.RayTaskError:
+            raise
+        except self._ray.exceptions.RayError as error:
+            return i, Died(type(error).__name__)
+
+    def end(self, *, at_once: bool) -> None:
+        """Ends what was begun here, and the cluster where it was."""
+        if at_once:
+            for reference in self._given:
+                self._ray.cancel(reference, force=True)
+        if self._own:
+            self._ray.shutdown()
+
+
+def _far(letter: Letter, item: bytes, folder: str) -> bytes:
+    """What a worker of Ray does, in the folder that paths are seen from."""
+    os.chdir(folder)
+    take_settings(letter.settings)
+    return answer(cloudpickle.loads(letter.call), item)
+
+
+def _library() -> Any:
+    try:
+        return importlib.import_module("ray")
+    except ImportError:
+        raise ValueError("ray is not installed; get it by: pip install 'unweave[ray]'") from None
+
+
+def _cores() -> int:
+    """How many cores this process may use."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
