@@ -160,7 +160,7 @@ def seen(value: Array, x: Array) -> Array:
 
 def slope(target: Target, x: Array, condition: Condition) -> Array:
     r"""$\nabla f$ at one input, 0 where nothing was observed."""
-    return jax.grad(_at_known(target, x, condition))(known(x))
+    return jax.grad(at_known(target, x, condition))(known(x))
 
 
 def values_and_baseline(
@@ -201,11 +201,11 @@ def values_and_slopes(
 
 def _value_and_slope(target: Target, x: Array, condition: Condition) -> Array:
     """Both in one row of numbers, so that one program gives them."""
-    value, slope = jax.value_and_grad(_at_known(target, x, condition))(known(x))
+    value, slope = jax.value_and_grad(at_known(target, x, condition))(known(x))
     return jnp.concatenate([value.astype(slope.dtype)[None], slope.reshape(-1)])
 
 
-def _at_known(target: Target, x: Array, condition: Condition) -> Callable[[Array], Scalar]:
+def at_known(target: Target, x: Array, condition: Condition) -> Callable[[Array], Scalar]:
     """The target as a function of what was observed."""
     return lambda known: target(seen(known, x), condition)
 

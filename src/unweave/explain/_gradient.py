@@ -14,6 +14,7 @@ from .._model import Condition, Key
 from ..targets import Target
 from ._attribution import (
     Attribution,
+    at_known,
     filled,
     in_buckets,
     inputs,
@@ -23,7 +24,6 @@ from ._attribution import (
     most_rows,
     resolved,
     rows_of,
-    seen,
     slope,
     slopes_and_baseline,
     taken,
@@ -31,6 +31,7 @@ from ._attribution import (
     values_and_slopes,
     values_of,
 )
+from ._straight import path_slope
 
 #: A piece of a path is not halved below this share of it, nor where its error is less than this
 #: share of its path's worst.
@@ -238,8 +239,6 @@ class _Piece(eqx.Module):
     def __call__(
         self, x: Array, base: Array, condition: Condition, low: Array, width: Array
     ) -> Array:
-        alpha = low + width * jnp.asarray(self.places, x.dtype)
-        path = base[None] + alpha.reshape(-1, *(1,) * x.ndim) * (known(x) - base)[None]
-        points = seen(path, jnp.broadcast_to(x, path.shape))
-        slopes = jax.vmap(slope, in_axes=(None, 0, None))(self.target, points, condition)
-        return 0.5 * jnp.tensordot(jnp.asarray(self.weights, x.dtype), slopes, 1)
+        places = low + width * jnp.asarray(self.places, x.dtype)
+        weights = 0.5 * jnp.asarray(self.weights, x.dtype)
+        return path_slope(at_known(self.target, x, condition), base, known(x), places, weights)
