@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import equinox as eqx
@@ -36,15 +36,21 @@ def many(function: Callable[..., Any], *batches: Any, chunk: int = 256) -> np.nd
 @contextmanager
 def precision(model: Any) -> Iterator[bool]:
     """float64 where `model` is, or holds, an equation; else what JAX is set to."""
-    double = any(
-        isinstance(node, AbstractCurve)
-        for node in jax.tree.leaves(model, is_leaf=lambda node: isinstance(node, AbstractCurve))
-    )
-    if not double:
+    if not any(map(_is_equation, jax.tree.leaves(model, is_leaf=_is_equation))):
         yield False
         return
     with jax.enable_x64(True):
         yield True
+
+
+def _is_equation(node: Any) -> bool:
+    return _equations(type(node))
+
+
+@cache
+def _equations(kind: type) -> bool:
+    # asked for every node of every model: what an abstract class answers slowly is kept
+    return issubclass(kind, AbstractCurve)
 
 
 def _double(array: Any) -> Any:
@@ -58,6 +64,8 @@ def _in_chunks(
     """Chunk by chunk; with `padded` also few rows take the program of a whole chunk."""
     n = len(batches[0])
     size = chunk if padded else max(1, min(chunk, n))
+    if size == n:
+        return np.asarray(_over(function, *batches))
     parts = []
     for start in range(0, n, size):
         short = max(0, start + size - n)
@@ -72,9 +80,19 @@ def _rows(batch: Any, *, start: int, size: int, short: int) -> Any:
     return np.concatenate([rows, np.repeat(np.asarray(rows[-1:]), short, 0)]) if short else rows
 
 
-@eqx.filter_jit
 def _over(function: Callable[..., Any], *batches: Any) -> Any:
-    return jax.vmap(function)(*batches)
+    # eqx.filter_jit would do, and takes longer for itself than a small net for its answer
+    leaves, tree = jax.tree.flatten(function)
+    arrays = [leaf if eqx.is_array(leaf) else None for leaf in leaves]
+    rest = tuple(None if eqx.is_array(leaf) else leaf for leaf in leaves)
+    return _program((tree, rest), arrays, batches)
+
+
+@partial(jax.jit, static_argnums=0)
+def _program(static: tuple[Any, tuple[Any, ...]], arrays: list[Any], batches: Any) -> Any:
+    tree, rest = static
+    leaves = [b if a is None else a for a, b in zip(arrays, rest, strict=True)]
+    return jax.vmap(jax.tree.unflatten(tree, leaves))(*batches)
 
 
 def real(observations: np.ndarray) -> np.ndarray:

@@ -2,10 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, TypeAlias
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -127,7 +125,7 @@ def in_buckets(
 ) -> np.ndarray:
     """`function` of each row, where the number of rows changes from call to call: the last row is
     repeated up to a power of two, so that few programs are compiled."""
-    n, chunk = len(x), min(chunk, rows_of(x))
+    n, chunk = len(x), 2 ** int(np.log2(min(chunk, most_rows(x))))
     size = min(2 ** int(np.ceil(np.log2(n))), -(-n // chunk) * chunk)
     row = np.minimum(np.arange(size), n - 1)
     return many(function, *(taken(part, row) for part in (x, *others)), chunk=chunk)[:n]
@@ -145,7 +143,13 @@ def key_rows(key: Key | None, n: int) -> np.ndarray:
 
 
 def rows_of(x: np.ndarray, times: int = 1) -> int:
-    """How many rows a chunk has, of which each is worked on `times` times at once."""
+    """How many rows a chunk has, of which each is worked on `times` times at once: all chunks
+    the same, so that none is padded."""
+    return -(-len(x) // -(-len(x) // most_rows(x, times)))
+
+
+def most_rows(x: np.ndarray, times: int = 1) -> int:
+    """How many rows a chunk may have."""
     return max(1, min(256, CHUNK_NUMBERS // max(1, times * int(np.prod(x.shape[1:])))))
 
 
@@ -154,37 +158,68 @@ def seen(value: Array, x: Array) -> Array:
     return jnp.where(jnp.isnan(x), jnp.nan, value)
 
 
-class Slope(eqx.Module):
-    r"""$\nabla f$ of one input, 0 where nothing was observed."""
-
-    target: Target
-
-    def __call__(self, x: Array, condition: Condition) -> Array:
-        """The gradient at `x`."""
-        known = jnp.where(jnp.isnan(x), 0, x)
-        return jax.grad(partial(self._at, x, condition))(known)
-
-    def _at(self, x: Array, condition: Condition, known: Array) -> Scalar:
-        return self.target(seen(known, x), condition)
+def slope(target: Target, x: Array, condition: Condition) -> Array:
+    r"""$\nabla f$ at one input, 0 where nothing was observed."""
+    return jax.grad(at_known(target, x, condition))(known(x))
 
 
-class _ValueAndSlope(eqx.Module):
-    """Both in one row of numbers, so that one program gives them."""
+def values_and_baseline(
+    target: Target, x: np.ndarray, base: np.ndarray, conditions: Any = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The target at each row and at its baseline, both `(n,)`, float64."""
+    if not _is_shared(base, x, conditions):
+        return values_of(target, x, conditions), values_of(target, hidden(base, x), conditions)
+    values = values_of(target, np.concatenate([x, base[:1]]))
+    return values[:-1], np.repeat(values[-1:], len(x))
 
-    slope: Slope
 
-    def __call__(self, x: Array, condition: Condition) -> Array:
-        known = jnp.where(jnp.isnan(x), 0, x)
-        value, slope = jax.value_and_grad(partial(self.slope._at, x, condition))(known)
-        return jnp.concatenate([value.astype(slope.dtype)[None], slope.reshape(-1)])
+def slopes_and_baseline(
+    target: Target, x: np.ndarray, base: np.ndarray, conditions: Any = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The target at each row and its gradients there, and the target at each row's baseline."""
+    # of one row the baseline by itself is no more work, and products with a vector are faster
+    if len(x) == 1 or not _is_shared(base, x, conditions):
+        both = jax.tree_util.Partial(_slope_and_baseline, target)
+        rows = over_rows(both, x, hidden(base, x), conditions)
+        values = rows[:, :2].astype(np.float64)
+        return values[:, 1], rows[:, 2:].reshape(x.shape), values[:, 0]
+    values, slopes = values_and_slopes(target, np.concatenate([x, base[:1]]))
+    return values[:-1], slopes[:-1], np.repeat(values[-1:], len(x))
+
+
+def _is_shared(base: np.ndarray, x: np.ndarray, conditions: Any) -> bool:
+    """Whether the target is the same number at the baselines of all rows, so that it is asked for
+    once, in the same program as the rows."""
+    return conditions is None and base.strides[0] == 0 and not np.isnan(x).any()
 
 
 def values_and_slopes(
     target: Target, x: np.ndarray, conditions: Any = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The target at each row `(n,)`, float64, and its gradients `(n, *input)`."""
-    rows = over_rows(_ValueAndSlope(Slope(target)), x, conditions)
+    rows = over_rows(jax.tree_util.Partial(_value_and_slope, target), x, conditions)
     return rows[:, 0].astype(np.float64), rows[:, 1:].reshape(x.shape)
+
+
+def _value_and_slope(target: Target, x: Array, condition: Condition) -> Array:
+    """Both in one row of numbers, so that one program gives them."""
+    value, slope = jax.value_and_grad(at_known(target, x, condition))(known(x))
+    return jnp.concatenate([value.astype(slope.dtype)[None], slope.reshape(-1)])
+
+
+def _slope_and_baseline(target: Target, x: Array, base: Array, condition: Condition) -> Array:
+    row = _value_and_slope(target, x, condition)
+    return jnp.concatenate([target(base, condition).astype(row.dtype)[None], row])
+
+
+def at_known(target: Target, x: Array, condition: Condition) -> Callable[[Array], Scalar]:
+    """The target as a function of what was observed."""
+    return lambda known: target(seen(known, x), condition)
+
+
+def known(x: Array) -> Array:
+    """One input with 0 where nothing was observed."""
+    return jnp.where(jnp.isnan(x), 0, x)
 
 
 def filled(x: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Attributions by gradients: saliency, gradient times input, integrated gradients, SmoothGrad."""
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -13,20 +14,24 @@ from .._model import Condition, Key
 from ..targets import Target
 from ._attribution import (
     Attribution,
-    Slope,
+    at_known,
     filled,
-    hidden,
     in_buckets,
     inputs,
     key_rows,
+    known,
     like,
+    most_rows,
     resolved,
     rows_of,
-    seen,
+    slope,
+    slopes_and_baseline,
     taken,
+    values_and_baseline,
     values_and_slopes,
     values_of,
 )
+from ._straight import path_slope
 
 #: A piece of a path is not halved below this share of it, nor where its error is less than this
 #: share of its path's worst.
@@ -60,11 +65,11 @@ def gradient_times_input(
     target a straight line from the `baseline` (zeros where None) to `x`."""
     x = inputs(target, x)
     base = like(x, baseline)
-    values, slopes = values_and_slopes(target, x, conditions)
+    values, slopes, at_baseline = slopes_and_baseline(target, x, base, conditions)
     return Attribution(
         "gradient times input", target.name, target.unit, slopes * filled(x - base), x,
         values, contributions=True, evaluations=1.0,
-        baseline=base, at_baseline=values_of(target, hidden(base, x), conditions),
+        baseline=base, at_baseline=at_baseline,
     )  # fmt: skip
 
 
@@ -96,13 +101,12 @@ def integrated_gradients(
         )
     x = inputs(target, x)
     base = like(x, baseline)
-    ends = values_of(target, hidden(base, x), conditions), values_of(target, x, conditions)
-    places, weights = np.polynomial.legendre.leggauss(nodes)
-    piece = _Piece(Slope(target), tuple(((1 + places) / 2).tolist()), tuple(weights.tolist()))
-    mean, asked = _path_mean(_Paths(piece, x, base, conditions), ends, tolerance)
+    values, at_baseline = values_and_baseline(target, x, base, conditions)
+    piece = _Piece(target, *_rule(nodes))
+    mean, asked = _path_mean(_Paths(piece, x, base, conditions), (at_baseline, values), tolerance)
     return Attribution(
-        "integrated gradients", target.name, target.unit, mean * filled(x - base), x, ends[1],
-        contributions=True, evaluations=asked / len(x), baseline=base, at_baseline=ends[0],
+        "integrated gradients", target.name, target.unit, mean * filled(x - base), x, values,
+        contributions=True, evaluations=asked / len(x), baseline=base, at_baseline=at_baseline,
     )  # fmt: skip
 
 
@@ -124,7 +128,7 @@ def smooth_grad(
     if draws < 1 or not level > 0:
         raise ValueError(f"{draws} draws at level {level} were asked for; give at least one, > 0.")
     x = inputs(target, x)
-    smooth = _Smooth(Slope(target), level, draws)
+    smooth = _Smooth(target, level, draws)
     values = many(smooth, x, conditions, key_rows(key, len(x)), chunk=rows_of(x, draws))
     return Attribution(
         "SmoothGrad", target.name, target.unit, values, x, values_of(target, x, conditions),
@@ -133,7 +137,7 @@ def smooth_grad(
 
 
 class _Smooth(eqx.Module):
-    slope: Slope
+    target: Target
     level: float = eqx.field(static=True)
     draws: int = eqx.field(static=True)
 
@@ -142,7 +146,9 @@ class _Smooth(eqx.Module):
         noise = sigma * jax.random.normal(
             jax.random.wrap_key_data(key), (self.draws, *x.shape), x.dtype
         )
-        return jax.vmap(self.slope, in_axes=(0, None))(x[None] + noise, condition).mean(0)
+        return jax.vmap(slope, in_axes=(None, 0, None))(
+            self.target, x[None] + noise, condition
+        ).mean(0)
 
 
 class _Pieces(NamedTuple):
@@ -175,7 +181,7 @@ class _Paths(NamedTuple):
         """The pieces of these rows, the mean gradients by one program for all of them."""
         x, base = self.x[row], self.base[row]
         whole = x, base, taken(self.conditions, row), low.astype(x.dtype), width.astype(x.dtype)
-        mean = in_buckets(self.piece, *whole, chunk=rows_of(x, len(self.piece.places)))
+        mean = in_buckets(self.piece, *whole, chunk=most_rows(x, len(self.piece.places)))
         parts = (mean * filled(x - base)).reshape(len(row), -1)
         error = width * parts.sum(1, dtype=np.float64) - (at_high - at_low)
         much = width * np.abs(parts).sum(1, dtype=np.float64)
@@ -186,7 +192,7 @@ class _Paths(NamedTuple):
         row, width = of.row, of.width / 2
         at = (of.low + width).reshape(-1, *(1,) * (self.x.ndim - 1)).astype(self.x.dtype)
         point = self.base[row] + at * (self.x[row] - self.base[row])
-        target = self.piece.slope.target
+        target = self.piece.target
         middle = in_buckets(target, point, taken(self.conditions, row)).astype(np.float64)
         low = np.concatenate([of.low, of.low + width])
         return self.pieces(
@@ -218,17 +224,21 @@ def _path_mean(
     return total.astype(paths.x.dtype), int(asked)
 
 
+@cache
+def _rule(nodes: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Gauss-Legendre's places on (0, 1) and weights, which take longer than a small net."""
+    places, weights = np.polynomial.legendre.leggauss(nodes)
+    return tuple(((1 + places) / 2).tolist()), tuple(weights.tolist())
+
+
 class _Piece(eqx.Module):
-    slope: Slope
+    target: Target
     places: tuple[float, ...] = eqx.field(static=True)
     weights: tuple[float, ...] = eqx.field(static=True)
 
     def __call__(
         self, x: Array, base: Array, condition: Condition, low: Array, width: Array
     ) -> Array:
-        alpha = low + width * jnp.asarray(self.places, x.dtype)
-        known = jnp.where(jnp.isnan(x), 0, x)
-        path = base[None] + alpha.reshape(-1, *(1,) * x.ndim) * (known - base)[None]
-        points = seen(path, jnp.broadcast_to(x, path.shape))
-        slopes = jax.vmap(self.slope, in_axes=(0, None))(points, condition)
-        return 0.5 * jnp.tensordot(jnp.asarray(self.weights, x.dtype), slopes, 1)
+        places = low + width * jnp.asarray(self.places, x.dtype)
+        weights = 0.5 * jnp.asarray(self.weights, x.dtype)
+        return path_slope(at_known(self.target, x, condition), base, known(x), places, weights)

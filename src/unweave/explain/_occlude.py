@@ -15,7 +15,7 @@ from jaxtyping import Array
 from .._many import many
 from .._model import Condition, Key
 from ..targets import Target
-from ._attribution import CHUNK_NUMBERS, Attribution, inputs, key_rows, values_of
+from ._attribution import CHUNK_NUMBERS, Attribution, inputs, key_rows, rows_of
 from ._fill import AbstractFill, Noise, neutral, segments, window_for
 
 
@@ -42,10 +42,11 @@ def occlusion(
     sizes = window_for(shape, window)
     masks = _windows(shape, sizes, sizes if stride is None else tuple(stride))
     hide = _Hidden(target, fill, draws)
-    hidden_too = np.concatenate([masks, np.ones((1, *shape), bool)])
-    found = _hide(hide, x, conditions, hidden_too, key)
-    output = values_of(target, x, conditions)
-    gone = (output[:, None] - found[:, :-1]).reshape(len(x), -1)
+    # nothing hidden and everything hidden, by the same program
+    ends = np.stack([np.zeros(shape, bool), np.ones(shape, bool)])
+    found = _hide(hide, x, conditions, np.concatenate([masks, ends]), key)
+    output, at_baseline = found[:, -2], found[:, -1]
+    gone = output[:, None] - found[:, :-2]
     flat = masks.reshape(len(masks), -1)
     share = flat / flat.sum(1, keepdims=True)
     values = ((gone @ share) / np.maximum(flat.sum(0), 1)).reshape(x.shape)
@@ -53,7 +54,7 @@ def occlusion(
     drawn = isinstance(fill, Noise)
     return Attribution(
         "occlusion", target.name, target.unit, values.astype(x.dtype), x, output,
-        contributions=True, evaluations=float(draws * len(masks)), at_baseline=found[:, -1],
+        contributions=True, evaluations=float(draws * len(masks)), at_baseline=at_baseline,
         drawn=drawn,
     )  # fmt: skip
 
@@ -175,9 +176,9 @@ def _hide(
     hide: "_Hidden", x: np.ndarray, conditions: Any, masks: np.ndarray, key: Key | None
 ) -> np.ndarray:
     """The target with each of the masks hidden from each row, `(n, mask)`, float64."""
-    keys = key_rows(key, len(x))
-    shared = eqx.Partial(_with_masks, hide, jnp.asarray(masks))
-    return many(shared, x, conditions, keys, chunk=1).astype(np.float64)
+    shared = jax.tree_util.Partial(_with_masks, hide, masks)
+    chunk = rows_of(x, len(masks) * hide.draws)
+    return many(shared, x, conditions, key_rows(key, len(x)), chunk=chunk).astype(np.float64)
 
 
 class _Hidden(eqx.Module):
@@ -197,6 +198,9 @@ class _Hidden(eqx.Module):
 
 
 def _with_masks(hide: _Hidden, masks: Array, x: Array, condition: Condition, key: Array) -> Array:
+    def one(hidden: Array) -> Array:
+        return hide(x, hidden, condition, key)
+
     # several masks at a time, as many as a chunk holds
-    size = max(1, min(len(masks), CHUNK_NUMBERS // (x.size * hide.draws)))
-    return jax.lax.map(lambda hidden: hide(x, hidden, condition, key), masks, batch_size=size)
+    size = max(1, CHUNK_NUMBERS // (x.size * hide.draws))
+    return jax.vmap(one)(masks) if size >= len(masks) else jax.lax.map(one, masks, batch_size=size)
