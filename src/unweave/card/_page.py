@@ -11,7 +11,7 @@ from ..report._figures import inline
 from ._card import Card
 from ._methods import methods_of, references_of
 from ._pictures import Drawn, drawn_of
-from ._tables import BEST, overview_of, sections_of, small_print
+from ._tables import BEST, overview_of, sections_of, small_print, weights_of
 from ._words import pieces
 
 
@@ -33,6 +33,7 @@ def render(card: Card, *, figures: Sequence[Drawn] | None = None) -> str:
         breakable=_breakable,
         overview=overview_of(card),
         sections=sections_of(card),
+        weights=weights_of(card),
         small_print=small_print(card),
         figures=[
             (one, Markup(inline(plots.svg(one.figure), one.name, one.label))) for one in drawn

@@ -13,6 +13,7 @@ from .. import plots
 from ._card import Card, Line
 from ._error import ERROR
 from ._groups import groups_of
+from ._missed import Missed
 from ._repeated import REPEATED
 
 #: Measures whose seeds are drawn, with the number that a model should reach, where there is one,
@@ -59,7 +60,28 @@ def drawn_of(card: Card) -> tuple[Drawn, ...]:
                 found.append(_curve(card, lines))
             else:
                 found += [_seeds(card, line) for line in lines if line.name in asked]
+    if card.missed is not None and card.missed.times:
+        found.append(_missed(card.missed))
     return tuple(found)
+
+
+def _missed(of: Missed) -> Drawn:
+    figure = plots.missed(
+        of.times, of.before, of.after, names=(of.formula, of.network), span=(of.first, of.last),
+        unit=of.unit, time_unit=of.time_unit,
+    )  # fmt: skip
+    unit = f" ({of.unit})" if of.unit else ""
+    columns = {
+        f"time ({of.time_unit})" if of.time_unit else "time": of.times,
+        f"left by {of.formula}{unit}": of.before,
+        f"left after {of.network}{unit}": of.after,
+    }
+    caption = (
+        f"What {of.formula} leaves over at each time, root mean squares over test observations and "
+        f"seeds, and what is left once {of.network} has explained its part. The shaded span holds "
+        "half of what is explained. What is copied noise is taken off both."
+    )
+    return Drawn("missed", "", figure, "What the formula misses", caption, columns)
 
 
 def _seeds(card: Card, line: Line) -> Drawn:

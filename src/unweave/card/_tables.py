@@ -68,6 +68,17 @@ def overview_of(card: Card) -> Table | None:
     return Table("recipe", heads, _rows(card, [group.chief for group in groups], ranges=False))
 
 
+def weights_of(card: Card) -> Table | None:
+    """The weights of the mixture of all models; None where there is none."""
+    if card.stacking is None:
+        return None
+    rows = tuple(
+        (named(card, name), (Shown(f"{weight:.2f} ± {error:.2f}"),))
+        for name, (weight, error) in card.stacking.weights.items()
+    )
+    return Table("recipe", (("weight", ""),), rows)
+
+
 def named(card: Card, name: str) -> str:
     """A recipe's name, marked where it is a baseline."""
     return f"{name} (baseline)" if name in card.baselines else name

@@ -20,6 +20,7 @@ from ._evidence import estimates as estimates
 from ._evidence import profiles as profiles
 from ._evidence import waterfall as waterfall
 from ._hybrid import found as found
+from ._missed import missed as missed
 from ._observations import reconstructions as reconstructions
 from ._observations import samples as samples
 from ._observations import traversal as traversal
