@@ -379,6 +379,13 @@ def test_the_worst_case_of_one_direction_left_out_is_a_closed_form():
     after = before + 0.1 * x.std() * np.abs(out).sum()
     expected = np.sqrt((after**2).mean() / (before**2).mean())
     np.testing.assert_allclose(read(WORST_CASE, linear(matrix), data).value, expected, rtol=1e-3)
+    # a search for the latents is not differentiated, and is found out all the same
+    searched = Fitted(Inverted(linear(matrix), starts=1), "hand-made", data, 1.0)
+    few = searched.some(32, slow=4)
+    assert searched.is_slow
+    assert len(few) == 4
+    expected = np.sqrt((after[few] ** 2).mean() / (before[few] ** 2).mean())
+    np.testing.assert_allclose(WORST_CASE.measure(searched).value, expected, rtol=1e-3)
 
 
 # cost

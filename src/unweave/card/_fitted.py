@@ -152,8 +152,12 @@ class Fitted:
         size = self.data.test.schema.size
         most = _SLOW_AT_ONCE if self.is_slow else _AT_ONCE
         chunk = max(1, min(most, show.CHUNK_NUMBERS // size))
+        n = len(rows)
+        # fewer rows than that are filled up: to compile anew costs more than to ask again
+        place = np.minimum(np.arange(max(n, chunk)), n - 1)
+        asked = jax.tree.map(lambda part: np.asarray(part)[place], (rows, conditions))
         # the model's own precision is chosen where it is asked, so nothing is lost before
-        return many(function, np.asarray(rows, np.float64), conditions, chunk=chunk)
+        return many(function, np.asarray(asked[0], np.float64), asked[1], chunk=chunk)[:n]
 
 
 def shown_of(data: Split) -> Dataset:
