@@ -92,7 +92,11 @@ def calls_of(system: HybridSystem) -> list[dict[str, Any]]:
 
 
 def _grid(system: HybridSystem, network: int, given: np.ndarray) -> np.ndarray:
-    """The network over a grid of its two arguments, where courses went."""
+    """The network over a grid of its two arguments, where courses went; none where every course
+    broke off."""
+    given = given[np.isfinite(given).all(axis=1)]
+    if not len(given):
+        return np.zeros((0, 0, 3))
     low, high = given.min(axis=0), given.max(axis=0)
     axes = [np.linspace(a, b, _GRID) for a, b in zip(low, high, strict=True)]
     at = np.stack(np.meshgrid(*axes, indexing="xy"), axis=-1)
