@@ -174,8 +174,9 @@ def page(results: dict) -> str:
     lines = [
         "# Does the verdict name the right model?", "",
         f"Written by `bench/worlds.py`. {results['date']}, {results['machine']}. Worlds whose "
-        f"truth is known, each drawn anew many times; {SEEDS} seeds and the whole training part in each "
-        "comparison, baselines as ever. What is judged is the first purpose of the card, to "
+        "truth is known, each drawn anew many times; "
+        f"{SEEDS} seeds and the whole training part in each comparison, baselines as ever. What is "
+        "judged is the first purpose of the card, to "
         "describe what was not seen: whom it names, ahead or as the simplest of a tie.",
         "",
         "| world | right is | draws | right | asked, of 20 | ahead | tie | not enough | named "
