@@ -1,4 +1,4 @@
-# make demo: a model of simulated heartbeats, with its report     make test: the tests
+# make demo: a formula, a β-VAE and PCA on simulated heartbeats     make test: the tests
 # make test-all: also the slow ones                               make check: lint, types, tests
 # make bench PEERS=python-with-torch-and-pythae: against peers     make docs: the documentation
 # make bench-equations PEERS=python-with-pypesto-and-torchdiffeq: equations against peers
@@ -24,8 +24,11 @@ BIN := .venv/bin
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
+# small: a formula is fitted to every beat by itself
+DEMO := zoo:ecg:starts=2 beta-vae pca --most 150 --samples 64 --seeds 3 --shares 1 --rows accuracy,cost
+
 demo: .venv/ready
-	$(BIN)/unweave fit beta-vae heartbeats --latents 10 --out runs/demo --force
+	$(BIN)/unweave compare heartbeats $(DEMO) --workers 2 --out runs/demo
 
 test: .venv/ready
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m 'not slow'

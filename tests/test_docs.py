@@ -114,15 +114,15 @@ def test_python_in_the_other_pages_is_python():
                 assert name in uw.__all__, f"{file.name} uses uw.{name}"
 
 
-def test_the_page_of_the_first_card_is_that_of_the_script():
-    script = script_of(DOCS / "cards.py")
-    numbers = json.loads((DOCS / "cards.json").read_text())
-    assert set(numbers) == {"heartbeats", "species"}
-    assert page("cards.md") == script.page(numbers)
-    for card in numbers.values():
-        assert card["seeds"] == 3
-        assert {"mean", "PCA with 10 latents"} < set(card["names"])
-        assert len(card["verdict"]) >= 3
+def test_the_page_of_the_comparisons_is_that_of_the_script():
+    script = script_of(DOCS / "comparisons.py")
+    results = json.loads((DOCS / "comparisons.json").read_text())
+    assert page("comparisons.md") == script.page(results)
+    for name, study in results.items():
+        assert study["command"] == script.COMMANDS[name]
+        assert study["card"]["seeds"] == 5
+        assert "mean" in study["card"]["baselines"]
+        assert study["card"]["purposes"]
 
 
 def test_the_table_of_games_is_what_the_benchmark_found():

@@ -35,7 +35,8 @@ class Source:
     `channel`), `trajectories` (`inputs`), `same_group` (`same_patient`, each entry the names of
     records, joined by commas), `beats` (`before` and `after` in seconds, `samples`), `windows`
     (`length`, `step` in samples, `transform`) and the split (`split` one of `SPLITS`, `test`,
-    `validation`, `gap`). With `by_file` each path is read on its own, and its name is the label of
+    `validation`, `gap`). Of more than `most` observations so many are kept, evenly spread over all.
+    With `by_file` each path is read on its own, and its name is the label of
     its observations.
     """
 
@@ -60,6 +61,7 @@ class Source:
     channel: str | None = None
     inputs: tuple[str, ...] | None = None
     by_file: bool = False
+    most: int | None = None
 
     def __post_init__(self):
         if not self.paths:
@@ -68,6 +70,8 @@ class Source:
         _one_of("kind", self.kind, KINDS)
         _one_of("split", self.split, SPLITS)
         _one_of("transform", self.transform, tuple(data.TRANSFORMS))
+        if self.most is not None and self.most < 1:
+            raise ValueError(f"at most {self.most} observations leave none; give 1 or more.")
         for name in ("test", "validation"):
             if not 0 < getattr(self, name) < 1:
                 raise ValueError(
@@ -113,7 +117,9 @@ def split_source(source: Source, observations: Dataset, *, seed: int = 0) -> Spl
 
 
 def read_source(source: Source) -> Dataset:
-    """The observations, all of them, before any split."""
+    """The observations, all of them or `most`, before any split."""
+    if source.most is not None:
+        return read_source(replace(source, most=None)).thinned(source.most)
     if source.by_file:
         return _labelled_by_file(source)
     name = source.paths[0] if len(source.paths) == 1 else ""

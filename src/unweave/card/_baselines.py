@@ -20,7 +20,8 @@ def baselines(data: Dataset, recipes: Mapping[str, Recipe]) -> dict[str, Recipe]
     found = {"mean": Recipe("mean", {}, lambda data, key: fit_mean(data.observations))}
     given = [(recipe.name, recipe.options) for recipe in recipes.values()]
     asked = {int(options["latents"]) for _, options in given if options.get("latents")}
-    most = data.schema.size - 1
+    # so many axes at most go through few observations
+    most = min(data.schema.size, len(data)) - 1
     for count in sorted({min(c, most) for c in asked or {pca().options["latents"]}}):
         recipe = pca(latents=count)
         if count >= 1 and (recipe.name, recipe.options) not in given:

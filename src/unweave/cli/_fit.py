@@ -171,6 +171,7 @@ def given_source(options: argparse.Namespace) -> dict[str, Any]:
     names = (
         "kind", "time", "rate", "unit", "before", "after", "samples", "length", "step",
         "transform", "split", "test", "validation", "gap", "channel",
+        "most",
     )  # fmt: skip
     given = {n: getattr(options, n) for n in names if getattr(options, n) is not None}
     for name in ("columns", "by", "inputs"):

@@ -177,6 +177,8 @@ def _data_options(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--transform", help="windows: level, log-return or z-score")
     data.add_argument("--same-patient", metavar="A,B", action="append",
                       help="records of one patient, where headers do not say it")  # fmt: skip
+    data.add_argument("--most", type=int, metavar="N",
+                      help="keep at most N observations, evenly spread over all")  # fmt: skip
     data.add_argument("--split", help="group, time, random, within or none")
     data.add_argument("--test", type=float, help="the share held out for the test (0.2)")
     data.add_argument("--validation", type=float, help="the share for early stopping (0.1)")

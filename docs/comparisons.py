@@ -1,0 +1,98 @@
+"""Three comparisons on real data, each one command, and the page that draws them together.
+
+    python docs/comparisons.py [STUDY ...] [--workers 2]
+
+runs the commands of the studies that are named (without a name, all: species, bitcoin, heartbeats)
+on `../shared/data` beside the repository, and writes `docs/comparisons.json`, `docs/comparisons.md`
+and `docs/images/comparison_*.svg`. Finished fits are kept in `runs/`, so that the same command goes
+on after a stop.
+"""
+
+import argparse
+import json
+import shlex
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from unweave.cli import main as unweave
+
+DOCS = Path(__file__).resolve().parent
+DATA = "../shared/data"
+RESULTS = DOCS / "comparisons.json"
+
+COMMANDS = {
+    "species": (
+        f"unweave compare {DATA}/populations/gause1934_paramecium_competition.csv "
+        "docs/ode/paramecium.ode hybrid:docs/ode/paramecium-net.ode neural-ode latent-ode:latents=4 "
+        "--by treatment --time day --split within --shares 1 --out runs/species"
+    ),
+    "bitcoin": (
+        f"unweave compare {DATA}/btc/bitfinex_BTCUSD_1h_2017.csv docs/ode/price-gbm.ode:starts=2 "
+        "docs/ode/price-reverting.ode:starts=2 docs/ode/price-jumps.ode:starts=2 beta-vae "
+        "coupling-flow:layers=4,epochs=60 --kind windows --time timestamp --column close "
+        "--length 24 --step 24 --transform log-return --split time --shares 1 --out runs/bitcoin"
+    ),
+    "heartbeats": (
+        f"unweave compare {DATA}/ecg_ptb/s0322lre.hea zoo:ecg:starts=4 "
+        "latent-ode:equation=zoo:ecg,encoder=dense,epochs=100 beta-vae diffusion:epochs=200 "
+        "--kind beats --lead ii --samples 128 --split time --shares 1 "
+        "--rows accuracy,generation,guarantee,cost --out runs/heartbeats"
+    ),
+}
+TITLES = {
+    "species": "Two species: Gause's Paramecium, 1934",
+    "bitcoin": "Bitcoin, 2017",
+    "heartbeats": "Heartbeats of one healthy recording",
+}
+WORDS = DOCS / "comparisons-words.json"
+
+
+def page(results: Mapping[str, Any]) -> str:
+    """The page's text: what is said of all, then each study with its command and its card."""
+    words = json.loads(WORDS.read_text())
+    parts = [f"# The end of mathematical modelling?\n\n{words['head']}\n"]
+    for name, study in results.items():
+        parts += [
+            f"## {TITLES[name]}\n\n{words[name]}\n",
+            f"```\n{study['command']}\n```\n",
+            f"{study['minutes']:.0f} minutes on {study['cores']} cores that did other things too.\n",
+            study["markdown"],
+        ]
+    return "\n".join([*parts, f"## What the three say\n\n{words['end']}\n"])
+
+
+def run(name: str, workers: int) -> dict[str, Any]:
+    """The study's command, run or gone on with, and its card."""
+    import os
+
+    words = shlex.split(COMMANDS[name])[1:]
+    began = time.perf_counter()
+    if unweave([*words, "--workers", str(workers), "--quiet"]):
+        raise SystemExit(f"{name} did not end well")
+    folder = Path(words[words.index("--out") + 1])
+    return {
+        "command": COMMANDS[name],
+        "minutes": (time.perf_counter() - began) / 60,
+        "cores": os.cpu_count(),
+        "card": json.loads((folder / "card.json").read_text()),
+        "markdown": (folder / "card.md").read_text(),
+    }
+
+
+def main() -> None:
+    """What was named."""
+    parser = argparse.ArgumentParser(description="Three comparisons on real data.")
+    parser.add_argument("studies", nargs="*", choices=(*COMMANDS, []), default=list(COMMANDS))
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args()
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    for name in options.studies or COMMANDS:
+        results[name] = run(name, options.workers)
+        RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    (DOCS / "comparisons.md").write_text(page(results))
+
+
+if __name__ == "__main__":
+    main()
