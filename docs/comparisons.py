@@ -10,6 +10,7 @@ on after a stop.
 
 import argparse
 import json
+import os
 import shlex
 import time
 from collections.abc import Mapping
@@ -25,8 +26,8 @@ RESULTS = DOCS / "comparisons.json"
 COMMANDS = {
     "species": (
         f"unweave compare {DATA}/populations/gause1934_paramecium_competition.csv "
-        "docs/ode/paramecium.ode hybrid:docs/ode/paramecium-net.ode neural-ode latent-ode:latents=4 "
-        "--by treatment --time day --split within --shares 1 --out runs/species"
+        "docs/ode/paramecium.ode hybrid:docs/ode/paramecium-net.ode neural-ode "
+        "latent-ode:latents=4 --by treatment --time day --split within --shares 1 --out runs/species"
     ),
     "bitcoin": (
         f"unweave compare {DATA}/btc/bitfinex_BTCUSD_1h_2017.csv docs/ode/price-gbm.ode:starts=2 "
@@ -57,7 +58,7 @@ def page(results: Mapping[str, Any]) -> str:
         parts += [
             f"## {TITLES[name]}\n\n{words[name]}\n",
             f"```\n{study['command']}\n```\n",
-            f"{study['minutes']:.0f} minutes on {study['cores']} cores that did other things too.\n",
+            f"{study['minutes']:.0f} minutes on {study['cores']} cores, which others used too.\n",
             study["markdown"],
         ]
     return "\n".join([*parts, f"## What the three say\n\n{words['end']}\n"])
@@ -65,8 +66,6 @@ def page(results: Mapping[str, Any]) -> str:
 
 def run(name: str, workers: int) -> dict[str, Any]:
     """The study's command, run or gone on with, and its card."""
-    import os
-
     words = shlex.split(COMMANDS[name])[1:]
     began = time.perf_counter()
     if unweave([*words, "--workers", str(workers), "--quiet"]):

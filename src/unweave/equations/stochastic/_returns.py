@@ -29,6 +29,8 @@ SECONDS = {
     "s": 1.0, "second": 1.0, "min": 60.0, "minute": 60.0, "h": 3600.0, "hour": 3600.0,
     "day": 86400.0, "week": 604800.0, "year": 31557600.0,
 }  # fmt: skip
+# the logarithm of the largest factor by which a price may move within a window
+_MOST = 60.0
 
 
 class Returns(AbstractDecoder, AbstractDensity):
@@ -67,9 +69,14 @@ class Returns(AbstractDecoder, AbstractDensity):
         """In nats, at the estimates; a return that was not observed is bridged, and counts for
         nothing where the equation does."""
         x = jnp.asarray(x, self.z.dtype)
-        prices = prices_of(x, self.start)
+        seen = ~jnp.isnan(x)
+        path = jnp.cumsum(jnp.where(seen, x, 0.0), axis=0)
+        # a price that floats cannot hold; what is computed in its stead keeps the gradient finite
+        held = (jnp.abs(path) < _MOST).all()
+        prices = prices_of(jnp.where(held, x, 0.0), self.start)
         each = self.equation.log_likelihoods(prices, self._begun(self.z))[1:]
-        return jnp.where(jnp.isnan(x[:, 0]), 0.0, each + jnp.log(prices[1:, 0])).sum()
+        total = jnp.where(seen[:, 0], each + jnp.log(prices[1:, 0]), 0.0).sum()
+        return jnp.where(held, total, -jnp.inf)
 
     def _begun(self, z: Latent) -> Latent:
         """The latents with the start that every window has."""
