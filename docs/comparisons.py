@@ -27,7 +27,8 @@ COMMANDS = {
     "species": (
         f"unweave compare {DATA}/populations/gause1934_paramecium_competition.csv "
         "docs/ode/paramecium.ode hybrid:docs/ode/paramecium-net.ode neural-ode "
-        "latent-ode:latents=4 --by treatment --time day --split within --shares 1 --out runs/species"
+        "latent-ode:latents=4 --by treatment --time day --split within --shares 1 "
+        "--out runs/species"
     ),
     "bitcoin": (
         f"unweave compare {DATA}/btc/bitfinex_BTCUSD_1h_2017.csv docs/ode/price-gbm.ode:starts=2 "

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm
 
 from conftest import ROOT
-from unweave import Schema, check_model
+from unweave import Schema, check_model, load_model, save_model
 from unweave._many import many
 from unweave.data import dataset
 from unweave.equations import FitError, solve_equation
@@ -68,6 +68,14 @@ def test_it_is_drawn_from_and_obeys_the_protocol(fitted):
     assert {check.name for check in report.checks if not check.ok} <= {"latents: prior"}, str(
         report
     )
+
+
+def test_it_is_kept_in_a_file(fitted, tmp_path):
+    data, model, _ = fitted
+    save_model(tmp_path / "m.safetensors", model)
+    again = load_model(tmp_path / "m.safetensors").model
+    x = data.observations[:3]
+    np.testing.assert_array_equal(many(again.log_density, x), many(model.log_density, x))
 
 
 def test_prices_and_returns_are_each_other_s_inverse():

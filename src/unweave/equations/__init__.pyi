@@ -70,6 +70,7 @@ from .solving._solve import Grid as Grid
 from ._source import source_name as source_name, source_text as source_text
 from .stochastic._equation import stochastic_equation as stochastic_equation
 from .stochastic._equation import StochasticEquation as StochasticEquation
+from .stochastic._returns import Returns as Returns
 from .stochastic._equation import StochasticSimulator as StochasticSimulator
 from .stochastic._account import stochastic_account as stochastic_account
 from .stochastic._fit import fit_stochastic as fit_stochastic
