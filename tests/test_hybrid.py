@@ -246,3 +246,13 @@ def test_from_the_command_line(unweave, refused, tmp_path):
     assert 'aria-label="What the networks found"' in page
     assert "name the equation" in refused("fit", "hybrid", "d.csv")
     assert "learned from data" in refused("simulate", "missing.ode")
+
+
+def test_a_course_that_broke_off_says_nothing_of_the_weights():
+    from unweave.hybrid._fit import _finite
+
+    weights = np.array([False, True])
+    whole = np.array([[2.0, 0.5], [0.5, 3.0]])
+    np.testing.assert_array_equal(_finite(whole, weights), whole)
+    broken = np.array([[2.0, np.nan], [np.nan, np.nan]])
+    np.testing.assert_array_equal(_finite(broken, weights), [[2.0, 0.0], [0.0, 1.0]])

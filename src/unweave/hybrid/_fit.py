@@ -346,10 +346,11 @@ def _marginal(found: Search, n: int) -> tuple[Certainty, float]:
         free = np.isnan(np.asarray(found.problem.pinned))
         every = certainty(found.problem, found.u, free)
     latent = np.asarray([j < n for j, _ in every.labels])
-    inverse = np.linalg.pinv(every.fisher, hermitian=True)
+    fisher = _finite(every.fisher, ~latent)
+    inverse = np.linalg.pinv(fisher, hermitian=True)
     effective = float(np.clip(1 - np.diag(inverse)[~latent], 0, 1).sum())
-    a, b = every.fisher[np.ix_(latent, latent)], every.fisher[np.ix_(latent, ~latent)]
-    c = every.fisher[np.ix_(~latent, ~latent)]
+    a, b = fisher[np.ix_(latent, latent)], fisher[np.ix_(latent, ~latent)]
+    c = fisher[np.ix_(~latent, ~latent)]
     count = every.freedom + len(latent) if every.freedom > 1 else found_count(found)
     freedom = max(count - latent.sum() - effective, 1.0)
     sure = Certainty(
@@ -359,6 +360,15 @@ def _marginal(found: Search, n: int) -> tuple[Certainty, float]:
         count / freedom if found.problem.noise.has_scale else 1.0, int(freedom),
     )  # fmt: skip
     return sure, effective
+
+
+def _finite(fisher: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The information with nothing where a course broke off and its slopes are no numbers; of a
+    weight at least what its prior knows, 1."""
+    known = np.where(np.isfinite(fisher), fisher, 0.0)
+    diagonal = np.diag_indices_from(known)
+    known[diagonal] = np.where(weights, np.maximum(known[diagonal], 1.0), known[diagonal])
+    return known
 
 
 def found_count(found: Search) -> int:
