@@ -170,7 +170,7 @@ def test_what_is_identified_is_counted_by_latent_and_record():
     ]  # fmt: skip
     data = split_of(noisy(axes(6, 2)))
     found = read(IDENTIFIED, linear(axes(6, 2)), data, account={"latents": rows})
-    assert (found.value, found.kind) == ((1 + 0 + 0.5 + 0) / 4, "of 4")
+    assert (found.value, found.kind) == ((1 + 0 + 0.5 + 0) / 4, "of 4, not b, e")
     assert read(IDENTIFIED, linear(axes(6, 2)), data) is None
 
 

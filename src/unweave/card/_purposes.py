@@ -117,7 +117,9 @@ def _by_range(
     def said(name: str) -> str:
         entry = whole[name]
         range_ = span(entry.low, entry.high)
-        return f"{trial.called(name)}, {words.format(number(entry.median, 3))} {range_}".strip()
+        kind = f"({entry.kind})" if entry.kind else ""
+        value = words.format(number(entry.median, 3))
+        return " ".join(filter(None, (f"{trial.called(name)}, {value}", range_, kind)))
 
     order = sorted(whole, key=lambda name: spans[name][len(spans[name]) // 2])
     first = order[0]
