@@ -54,6 +54,15 @@ def test_too_little_names_nobody(more):
     assert "not enough data to say. It takes 3 seeds and 8 test observations" in found.sentence
 
 
+def test_who_finds_the_data_likeliest_is_named_among_exact_densities():
+    kinds = {"flow": ("exact", 5.0), "pca": ("exact", 3.0), "vae": ("bound", 9.0)}
+    found = named(world({"flow": 0.02, "pca": 0.02, "vae": 0.02}, kinds=kinds))
+    one = found["to say how likely an observation is, of those that know it exactly"]
+    assert (one.finding, one.named, one.among) == ("ahead", "flow", ("flow",))
+    assert "flow, by 2" in one.sentence or "flow, by 1.9" in one.sentence
+    assert "nats" in one.sentence
+
+
 def with_row(row, values):
     """A trial in which each recipe has these values of a row, one for each seed."""
     trial = world({name: 0.02 for name in values}, seeds=5)

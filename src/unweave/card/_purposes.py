@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from ._density import DENSITY
 from ._paired import LEAST_SEEDS, LEAST_UNITS
 from ._parameters import PARAMETERS
 from ._repeated import REPEATED
@@ -46,31 +47,42 @@ def purposes(trial: Trial, rows: Sequence[Row]) -> tuple[Purpose, ...]:
     found = []
     if REPEATED.name in there:
         whole = "to forecast" if trial.forecasts else "to describe what was not seen"
-        found.append(_by_pairs(trial, whole, shares[-1]))
+        found.append(_by_pairs(trial, REPEATED, whole, shares[-1], trial.names))
         if len(shares) > 1:
-            found.append(_by_pairs(trial, f"with {trial.size(shares[0])}", shares[0]))
+            few = f"with {trial.size(shares[0])}"
+            found.append(_by_pairs(trial, REPEATED, few, shares[0], trial.names))
+    exact = _exact(trial, shares[-1])
+    if DENSITY.name in there and len(exact) > 1:
+        likely = "to say how likely an observation is, of those that know it exactly"
+        found.append(_by_pairs(trial, DENSITY, likely, shares[-1], exact))
     for name, (purpose, words, worth) in _BY_RANGE.items():
         if name in there:
             found.append(_by_range(trial, there[name], purpose, words, worth))
     return tuple(one for one in found if one is not None and one.finding != "none")
 
 
-def _by_pairs(trial: Trial, purpose: str, share: float) -> Purpose:
-    """By the error of a second measurement, or of a forecast."""
-    found = standing(trial, REPEATED, share, trial.names)
+def _exact(trial: Trial, share: float) -> list[str]:
+    """Those whose log-density is exact: the one kind that is compared without a word."""
+    entries = {name: trial.entry(name, DENSITY, share) for name in trial.names}
+    return [name for name, entry in entries.items() if entry and entry.kind == "exact"]
+
+
+def _by_pairs(trial: Trial, row: Row, purpose: str, share: float, among: Sequence[str]) -> Purpose:
+    """By a row whose values belong to single test observations."""
+    found = standing(trial, row, share, among)
     if found is None:
-        return Purpose(purpose, REPEATED.name, "none", None, (), "")
-    unit = REPEATED.unit(trial.schema)
+        return Purpose(purpose, row.name, "none", None, (), "")
+    unit = "nats" if row is DENSITY else row.unit(trial.schema)
     names = [place.name for place in found.tied]
 
     def made(finding: Finding, named: str | None, words: str) -> Purpose:
         return Purpose(
-            purpose, REPEATED.name, finding, named, tuple(names), f"{_head(purpose)}: {words}"
+            purpose, row.name, finding, named, tuple(names), f"{_head(purpose)}: {words}"
         )
 
     if len(found.places) == 1:
         best = found.best.name
-        return made("alone", best, f"{trial.called(best)}, the only one with an error.")
+        return made("alone", best, f"{trial.called(best)}, the only one that has such a number.")
     if not found.is_enough:
         return made("not enough", None, "not enough data to say. " + _wanted(trial))
     if len(names) > 1:
