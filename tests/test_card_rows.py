@@ -449,8 +449,9 @@ def test_every_row_has_an_answer_for_every_recipe():
                    elsewhere=split_at_random(x, seed=5), quiet=True)  # fmt: skip
     assert not [note for note in card.notes if "could not" in note or "Failed" in note]
     lines = {line.name: line.entries for line in card.measures}
-    dashes = {"identified", "disentangled", "solver_error"}
-    assert {name for name, entries in lines.items() if entries["pca"] is None} == dashes
+    # what no recipe has is left out
+    assert not {"identified", "disentangled", "solver_error"} & set(lines)
+    assert all(entries["pca"] is not None for entries in lines.values())
     assert lines["agreement"]["pca"].median > 0.5
     assert lines["agreement"]["mean"] is None
     assert lines["imputation"]["mean"].median > 0

@@ -292,7 +292,7 @@ def test_a_stopped_comparison_leaves_no_worker_and_goes_on(blow, tmp_path):
     finished = {file: file.stat().st_mtime_ns for file in tmp_path.glob("fits/*/readings.json")}
     assert len(finished) >= 1
     os.kill(first.pid, blow)
-    told, _ = first.communicate(timeout=30)
+    told, _ = first.communicate(timeout=120)
     until(lambda: not any(map(alive, workers)), 10.0)
     if blow == signal.SIGINT:
         assert first.returncode == 130
