@@ -25,7 +25,7 @@ BIN := .venv/bin
 	@touch $@
 
 # small: a formula is fitted to every beat by itself
-DEMO := zoo:ecg:starts=2 beta-vae pca --most 150 --samples 64 --seeds 3 --shares 1 --rows accuracy,cost
+DEMO := zoo:ecg:starts=6 beta-vae pca --most 100 --samples 64 --seeds 3 --shares 1 --rows accuracy,cost
 
 demo: .venv/ready
 	$(BIN)/unweave compare heartbeats $(DEMO) --workers 2 --out runs/demo
