@@ -60,9 +60,9 @@ TOLD = {
 last fifth of each is forecast from what came before.
 """,
     "bitcoin": """A window is a day of hourly log-returns; the last fifth of the year tests.
-Geometric Brownian motion, a price that reverts, and one that jumps ([the texts](ode/price-
-jumps.ode)) stand beside a β-VAE and a flow. What does a network see that the standard models do
-not?
+Geometric Brownian motion, a price that reverts, and one that jumps ([the
+texts](ode/price-jumps.ode)) stand beside a β-VAE and a flow. What does a network see that the
+standard models do not?
 """,
     "heartbeats": """Lead II of a healthy control of the PTB database, one patient: the later beats
 test. The formula is the heart of McSharry and others (2003) with sixteen latents a beat.

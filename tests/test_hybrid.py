@@ -32,7 +32,7 @@ from unweave.hybrid import (
     fit_recurrent,
     scaled_net,
 )
-from unweave.hybrid._joint import joint
+from unweave.hybrid._joint import finite_information, joint
 from unweave.hybrid._sensitive import SensitiveCurve
 
 MISSING = """eaten = net(x)*y
@@ -249,10 +249,8 @@ def test_from_the_command_line(unweave, refused, tmp_path):
 
 
 def test_a_course_that_broke_off_says_nothing_of_the_weights():
-    from unweave.hybrid._fit import _finite
-
     weights = np.array([False, True])
     whole = np.array([[2.0, 0.5], [0.5, 3.0]])
-    np.testing.assert_array_equal(_finite(whole, weights), whole)
+    np.testing.assert_array_equal(finite_information(whole, weights), whole)
     broken = np.array([[2.0, np.nan], [np.nan, np.nan]])
-    np.testing.assert_array_equal(_finite(broken, weights), [[2.0, 0.0], [0.0, 1.0]])
+    np.testing.assert_array_equal(finite_information(broken, weights), [[2.0, 0.0], [0.0, 1.0]])

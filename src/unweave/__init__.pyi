@@ -131,6 +131,7 @@ from .equations import Roots as Roots
 from .equations import Solution as Solution
 from .equations import StochasticEquation as StochasticEquation
 from .equations import StochasticFit as StochasticFit
+from .equations import Returns as Returns
 from .equations import StochasticSimulator as StochasticSimulator
 from .equations import Survival as Survival
 from .equations import Analysis as Analysis

@@ -37,7 +37,8 @@ from ..equations.fitting._prepare import courses
 from ..equations.solving._choose import medians
 from ..equations.solving._equation import CURVE_NOISES, interpolations, noise_word
 from ._found import Visited, calls_of, found_arrays, said_shares, shares, visited
-from ._learn import DECAYS, HELD_OUT, Search, learn, scaled_error
+from ._joint import finite_information
+from ._learn import DECAYS, HELD_OUT, Search, found_count, learn, scaled_error
 from ._net import scaled_net, settled
 from ._neural import neural_system
 from ._stages import Courses
@@ -346,7 +347,7 @@ def _marginal(found: Search, n: int) -> tuple[Certainty, float]:
         free = np.isnan(np.asarray(found.problem.pinned))
         every = certainty(found.problem, found.u, free)
     latent = np.asarray([j < n for j, _ in every.labels])
-    fisher = _finite(every.fisher, ~latent)
+    fisher = finite_information(every.fisher, ~latent)
     inverse = np.linalg.pinv(fisher, hermitian=True)
     effective = float(np.clip(1 - np.diag(inverse)[~latent], 0, 1).sum())
     a, b = fisher[np.ix_(latent, latent)], fisher[np.ix_(latent, ~latent)]
@@ -360,20 +361,6 @@ def _marginal(found: Search, n: int) -> tuple[Certainty, float]:
         count / freedom if found.problem.noise.has_scale else 1.0, int(freedom),
     )  # fmt: skip
     return sure, effective
-
-
-def _finite(fisher: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The information with nothing where a course broke off and its slopes are no numbers; of a
-    weight at least what its prior knows, 1."""
-    known = np.where(np.isfinite(fisher), fisher, 0.0)
-    diagonal = np.diag_indices_from(known)
-    known[diagonal] = np.where(weights, np.maximum(known[diagonal], 1.0), known[diagonal])
-    return known
-
-
-def found_count(found: Search) -> int:
-    """How many numbers were observed."""
-    return int((~np.isnan(np.asarray(found.problem.x))).sum())
 
 
 def _hybrid(found: Search, weights: int, effective: float) -> dict[str, Any]:

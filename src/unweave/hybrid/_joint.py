@@ -148,3 +148,12 @@ def free_starts(latents: Latents, place: dict[int, int], x: np.ndarray) -> Laten
         else:
             priors[j] = normal(float(seen.mean()), 100 * max(float(seen.std()), 1e-6))
     return replace(latents, priors=tuple(priors))
+
+
+def finite_information(fisher: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The information with nothing where a course broke off and its slopes are no numbers; of a
+    weight at least what its prior knows, 1."""
+    known = np.where(np.isfinite(fisher), fisher, 0.0)
+    diagonal = np.diag_indices_from(known)
+    known[diagonal] = np.where(weights, np.maximum(known[diagonal], 1.0), known[diagonal])
+    return known

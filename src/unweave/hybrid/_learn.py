@@ -363,3 +363,8 @@ def _plain(case: _Case, cut: np.ndarray) -> dict[str, float]:
         "last value": float(scaled_error(held - last[:, None], x)),
         "mean": float(scaled_error(held - mean, x)),
     }
+
+
+def found_count(found: Search) -> int:
+    """How many numbers were observed."""
+    return int((~np.isnan(np.asarray(found.problem.x))).sum())
