@@ -237,3 +237,16 @@ def test_splits_refuse():
         split_by_time(recordings([2, 2], [0, 1]))
     with pytest.raises(ValueError, match="leaves no"):
         split_at_random(dataset(np.zeros((2, 2, 1)), SCHEMA))
+
+
+def test_at_most_so_many_observations_are_kept_evenly():
+    from unweave.sources import Source, read_source
+
+    every = read_source(Source(("digits",)))
+    some = read_source(Source(("digits",), most=50))
+    assert len(some) == 50
+    assert some.records[0] == every.records[0]
+    assert some.records[-1] == every.records[-1]
+    assert len(read_source(Source(("digits",), most=10**6))) == len(every)
+    with pytest.raises(ValueError, match="at most 0 observations leave none; give 1 or more"):
+        Source(("digits",), most=0)
