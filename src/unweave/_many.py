@@ -28,9 +28,7 @@ def many(function: Callable[..., Any], *batches: Any, chunk: int = 256) -> np.nd
         if double:
             batches = tuple(jax.tree.map(_double, batch) for batch in batches)
             chunk = min(chunk, _SOLVED)
-            if len(batches[0]) > 1:
-                return _in_chunks(function, batches, chunk, padded=True)
-        return _in_chunks(function, batches, chunk)
+        return _in_chunks(function, batches, chunk, padded=double and len(batches[0]) > 1)
 
 
 @contextmanager
@@ -59,7 +57,7 @@ def _double(array: Any) -> Any:
 
 
 def _in_chunks(
-    function: Callable[..., Any], batches: tuple[Any, ...], chunk: int, *, padded: bool = False
+    function: Callable[..., Any], batches: tuple[Any, ...], chunk: int, *, padded: bool
 ) -> np.ndarray:
     """Chunk by chunk; with `padded` also few rows take the program of a whole chunk."""
     n = len(batches[0])

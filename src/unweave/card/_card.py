@@ -74,6 +74,11 @@ class Card:
         return asdict(self)
 
     @property
+    def sentences(self) -> tuple[str, ...]:
+        """For what to believe whom, then what that rests on, then notes."""
+        return (*(one.sentence for one in self.purposes), *self.verdict, *self.notes)
+
+    @property
     def measures(self) -> tuple[Line, ...]:
         """The lines at the whole training part."""
         return tuple(line for line in self.lines if not line.curve)

@@ -15,6 +15,7 @@ from .._families import AbstractDenoiser, AbstractVelocity
 from .._many import many
 from .._model import AbstractDecoder, AbstractEncoder
 from ..data import Dataset, Split
+from ..data._dataset import evenly
 from ..train import Recipe
 from ._subsets import is_within
 
@@ -126,7 +127,7 @@ class Fitted:
         where going back is slow."""
         n = len(self.data.test)
         most = slow if slow is not None and self.is_slow else most
-        return np.linspace(0, n - 1, min(n, most)).round().astype(int)
+        return evenly(n, most)
 
     def at(self, rows: np.ndarray, values: np.ndarray) -> np.ndarray:
         """Numbers of some test observations as numbers of all `(n,)`, NaN for the others."""

@@ -15,7 +15,7 @@ _MOST = 4
 
 def article(card: Card, figures: Sequence[Drawn]) -> str:
     r"""The article's text, which includes figures/NAME.pdf and cites card.bib."""
-    parts = [_paragraphs((*(p.sentence for p in card.purposes), *card.verdict, *card.notes))]
+    parts = [_paragraphs(card.sentences)]
     overview = overview_of(card)
     if overview is not None:
         parts += [r"\section*{Overview}", *_tables(overview)]

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..data._dataset import evenly
 from ._row import Fitted, Reading, Row
 
 #: Test observations whose residuals are kept.
@@ -19,7 +20,7 @@ def left_over(fitted: Fitted) -> Reading | None:
 
 def kept_rows(n: int) -> np.ndarray:
     """Which of `n` test observations are kept: evenly spread over all of them."""
-    return np.unique(np.linspace(0, n - 1, min(n, MOST)).round().astype(int))
+    return evenly(n, MOST)
 
 
 LEFT_OVER = Row("left_over", "residuals kept", left_over, hidden=True)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ._left_over import LEFT_OVER, kept_rows
-from ._paired import LEAST_SEEDS, LEAST_UNITS
+from ._paired import enough
 from ._repeated import REPEATED
 from ._trial import Entry, Trial
 
@@ -70,10 +70,8 @@ def missed(trial: Trial) -> Missed | None:
     formula = _best(trial, trial.formulas())
     others = [n for n in trial.names if n not in trial.baselines and n not in trial.formulas()]
     network = _best(trial, others)
-    units = np.unique(np.concatenate(trial.units))
-    if formula is None or network is None:
-        return None
-    if trial.seeds < LEAST_SEEDS or len(units) < LEAST_UNITS:
+    units = trial.every_unit
+    if formula is None or network is None or not enough(trial.seeds, len(units)):
         return None
     squares, rest, codes = [], [], []
     for seed in range(trial.seeds):

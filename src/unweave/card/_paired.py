@@ -23,6 +23,11 @@ _DRAWS = 4000
 _AT_ONCE = 200
 
 
+def enough(seeds: int, units: int) -> bool:
+    """Whether so many seeds and independent units say anything about chance."""
+    return seeds >= LEAST_SEEDS and units >= LEAST_UNITS
+
+
 @dataclass(frozen=True)
 class Difference:
     """One value less another, its interval, and of how many seeds and independent units."""
@@ -36,7 +41,7 @@ class Difference:
     @property
     def is_enough(self) -> bool:
         """Whether there are seeds and units enough to say anything about chance."""
-        return self.seeds >= LEAST_SEEDS and self.units >= LEAST_UNITS
+        return enough(self.seeds, self.units)
 
     @property
     def is_tie(self) -> bool:

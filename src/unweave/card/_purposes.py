@@ -19,7 +19,7 @@ from ._standing import standing
 from ._trial import Trial
 from ._words import listed, number, span, with_unit
 
-Finding: TypeAlias = Literal["ahead", "tie", "alone", "not enough", "none"]
+Finding: TypeAlias = Literal["ahead", "tie", "alone", "not enough"]
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,7 @@ class Purpose:
 
     `named`, the recipe to believe: the one that is ahead, or the simplest of those that tie; None
     where nothing can be said. `finding`: `ahead` of all others by more than chance; a `tie` of
-    `among`; `alone`, the only one that has such a number; `not enough` seeds or observations;
-    `none` of the recipes can do it.
+    `among`; `alone`, the only one that has such a number; `not enough` seeds or observations.
     """
 
     purpose: str
@@ -44,7 +43,7 @@ def purposes(trial: Trial, rows: Sequence[Row]) -> tuple[Purpose, ...]:
     """A purpose for each row that speaks of one and has numbers."""
     there = {row.name: row for row in rows}
     shares = sorted(trial.sizes)
-    found = []
+    found: list[Purpose | None] = []
     if REPEATED.name in there:
         whole = "to forecast" if trial.forecasts else "to describe what was not seen"
         found.append(_by_pairs(trial, REPEATED, whole, shares[-1], trial.names))
@@ -58,7 +57,7 @@ def purposes(trial: Trial, rows: Sequence[Row]) -> tuple[Purpose, ...]:
     for name, (purpose, words, worth) in _BY_RANGE.items():
         if name in there:
             found.append(_by_range(trial, there[name], purpose, words, worth))
-    return tuple(one for one in found if one is not None and one.finding != "none")
+    return tuple(one for one in found if one is not None)
 
 
 def _exact(trial: Trial, share: float) -> list[str]:
@@ -67,11 +66,13 @@ def _exact(trial: Trial, share: float) -> list[str]:
     return [name for name, entry in entries.items() if entry and entry.kind == "exact"]
 
 
-def _by_pairs(trial: Trial, row: Row, purpose: str, share: float, among: Sequence[str]) -> Purpose:
-    """By a row whose values belong to single test observations."""
+def _by_pairs(
+    trial: Trial, row: Row, purpose: str, share: float, among: Sequence[str]
+) -> Purpose | None:
+    """By a row whose values belong to single test observations; None where none has one."""
     found = standing(trial, row, share, among)
     if found is None:
-        return Purpose(purpose, row.name, "none", None, (), "")
+        return None
     unit = "nats" if row is DENSITY else row.unit(trial.schema)
     names = [place.name for place in found.tied]
 
@@ -111,20 +112,21 @@ def _prefer(trial: Trial, name: str) -> str:
 def _wanted(trial: Trial) -> str:
     return (
         f"It takes {LEAST_SEEDS} seeds and {LEAST_UNITS} {trial.unit_noun}s, and there are "
-        f"{trial.seeds} and {trial.n_units}."
+        f"{trial.seeds} and {len(trial.every_unit)}."
     )
 
 
 def _by_range(
     trial: Trial, row: Row, purpose: str, words: str, worth: Callable[[float], float]
-) -> Purpose:
-    """By the ranges over seeds of what `worth` makes of a value: less is better."""
+) -> Purpose | None:
+    """By the ranges over seeds of what `worth` makes of a value: less is better. None where no
+    recipe has a number for every seed."""
     share = max(trial.sizes)
     entries = {name: trial.entry(name, row, share) for name in trial.names}
     whole = {n: e for n, e in entries.items() if e is not None and e.n_seeds == trial.seeds}
     spans = {name: sorted(map(worth, entry.values)) for name, entry in whole.items()}
     if not whole:
-        return Purpose(purpose, row.name, "none", None, (), "")
+        return None
 
     def said(name: str) -> str:
         entry = whole[name]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ._density import DENSITY
-from ._paired import LEAST_SEEDS, LEAST_UNITS
+from ._paired import enough
 from ._trial import Trial
 
 _DRAWS = 200
@@ -41,8 +41,8 @@ def stacking(trial: Trial) -> Stacking | None:
     """
     share = max(trial.sizes)
     names, parts = _comparable(trial, share)
-    units = np.unique(np.concatenate(trial.units))
-    if len(names) < 2 or trial.seeds < LEAST_SEEDS or len(units) < LEAST_UNITS:
+    units = trial.every_unit
+    if len(names) < 2 or not enough(trial.seeds, len(units)):
         return None
     tables = [np.stack([parts[name][seed] for name in names], 1) for seed in range(trial.seeds)]
     rows = np.concatenate(tables)
@@ -98,9 +98,9 @@ def _gain(
         mixed[inside] = top + np.log(np.exp(rows[inside] - top[:, None]) @ weights)
     best = int(np.argmax(rows.mean(0)))
     ahead = mixed - rows[:, best]
-    means = np.bincount(code, ahead, units) / np.maximum(np.bincount(code, minlength=units), 1)
-    there = np.bincount(code, minlength=units) > 0
-    error = float(np.std(means[there], ddof=1) / np.sqrt(there.sum()))
+    count = np.bincount(code, minlength=units)
+    means = np.bincount(code, ahead, units)[count > 0] / count[count > 0]
+    error = float(np.std(means, ddof=1) / np.sqrt(len(means)))
     return best, float(ahead.mean()), error
 
 

@@ -23,12 +23,7 @@ def table(card: Card) -> str:
         meaning = textwrap.fill(_joined(title + ".", section.meaning), _WIDTH)
         parts += ["\n".join([meaning, "", "\n\n".join(map(_grid, section.tables))])]
     small = textwrap.fill(f"{small_print(card)} {card.split}", _WIDTH)
-    return "\n\n".join([*parts, small, "\n".join(_said(card))])
-
-
-def _said(card: Card) -> list[str]:
-    """For what to believe whom, then the sentences that it rests on, then notes."""
-    return [*(one.sentence for one in card.purposes), *card.verdict, *card.notes]
+    return "\n\n".join([*parts, small, "\n".join(card.sentences)])
 
 
 def markdown(card: Card) -> str:
@@ -40,7 +35,7 @@ def markdown(card: Card) -> str:
     for section in sections_of(card):
         parts.append(_joined(f"**{_escaped(section.title)}.**", _escaped(section.meaning)))
         parts += map(_pipes, section.tables)
-    said = "\n".join(f"- {sentence}" for sentence in _said(card))
+    said = "\n".join(f"- {sentence}" for sentence in card.sentences)
     return "\n\n".join([*parts, f"{small_print(card)} {card.split}", said]) + "\n"
 
 

@@ -57,9 +57,9 @@ class Trial:
         return len(self.units)
 
     @property
-    def n_units(self) -> int:
-        """How many independent units test, over all seeds."""
-        return len(np.unique(np.concatenate(self.units)))
+    def every_unit(self) -> np.ndarray:
+        """The names of the independent units that test, over all seeds, sorted."""
+        return np.unique(np.concatenate(self.units))
 
     @property
     def n_test(self) -> int:

@@ -49,7 +49,7 @@ def compare_verb(options: argparse.Namespace) -> Result:
     if options.latex is not None:
         result["article"] = str(write_card_article(card, options.latex))
         text += f"\narticle: {result['article']}"
-    if any(explorable(card.to_dict(), out)):
+    if any(explorable(result, out)):
         result["explore"] = f"unweave explore {shlex.quote(str(out))}"
         text += f"\nturn the latents of its models: {result['explore']}"
     return result, text

@@ -165,7 +165,12 @@ class Dataset:
         """At most `most` observations, evenly spread over all."""
         if len(self) <= most:
             return self
-        return self.take(np.linspace(0, len(self) - 1, most).round().astype(int))
+        return self.take(evenly(len(self), most))
+
+
+def evenly(n: int, most: int) -> np.ndarray:
+    """The places of at most `most` of `n` rows, evenly spread over all."""
+    return np.linspace(0, n - 1, min(n, most)).round().astype(int)
 
 
 def dataset(
