@@ -6,8 +6,8 @@ Goes on where it stopped: each draw is kept in `worlds.json` beside this file, a
 written after each.
 
 - true: courses of logistic growth, and the formula is logistic growth. Right: the formula.
-- missing: a grazer eats of what grows, which the formula does not have, and a hybrid may learn it.
-  Right: the hybrid.
+- missing: grazers come and go with the season and eat of what grows, which the formula does not
+  have, and a hybrid may learn it, a network of the day. Right: the hybrid.
 - none: bumps that move and widen, for which the formula (logistic growth) says nothing. Right: the
   network.
 - little: logistic growth again, so few courses, so short and so noisy that nobody can tell. Right:
@@ -45,8 +45,9 @@ r in (0.2, 3) 1/day per record
 K in (0.5, 5) mg per record
 x(0) in (0.01, 1) mg
 """
-HYBRID = FORMULA.replace("(1 - x/K)", "(1 - x/K) - net(x)")
-EATEN = 0.8  # of the grazer, in mg a day: Holling's third kind (May 1977, Nature 269:471)
+HYBRID = FORMULA.replace("(1 - x/K)", "(1 - x/K) - net(t)*x")
+# what the grazers eat of the biomass at most, in shares a day, and the days of a season
+EATEN, SEASON = 1.2, 3.0
 
 
 class Growth(uw.AbstractDecoder):
@@ -86,23 +87,24 @@ def courses(x: np.ndarray, days: float) -> Dataset:
 
 
 def grown(n: int, samples: int, days: float, noise: float, eaten: float, seed: int) -> Dataset:
-    """Courses of growth, with or without a grazer, by Runge and Kutta's classical steps."""
+    """Courses of growth, with or without grazers, by Runge and Kutta's classical steps."""
     rng = np.random.default_rng((11, seed))
     rate, most = rng.uniform(0.8, 1.6, (n, 1)), rng.uniform(2.5, 4, (n, 1))
     x, path = rng.uniform(0.2, 0.8, (n, 1)), []
 
-    def slope(x: np.ndarray) -> np.ndarray:
-        return rate * x * (1 - x / most) - eaten * x**2 / (0.25 + x**2)
+    def slope(t: float, x: np.ndarray) -> np.ndarray:
+        return rate * x * (1 - x / most) - eaten * x * (1 + np.sin(2 * np.pi * t / SEASON)) / 2
 
     parts = 20
     h = days / (samples - 1) / parts
-    for _ in range(samples):
+    for i in range(samples):
         path.append(x)
-        for _ in range(parts):
-            a = slope(x)
-            b = slope(x + h / 2 * a)
-            c = slope(x + h / 2 * b)
-            x = x + h / 6 * (a + 2 * b + 2 * c + slope(x + h * c))
+        for j in range(parts):
+            t = (i * parts + j) * h
+            a = slope(t, x)
+            b = slope(t + h / 2, x + h / 2 * a)
+            c = slope(t + h / 2, x + h / 2 * b)
+            x = x + h / 6 * (a + 2 * b + 2 * c + slope(t + h, x + h * c))
     clean = np.concatenate(path, axis=1)
     return courses(clean + noise * rng.normal(size=clean.shape), days)
 

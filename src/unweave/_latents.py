@@ -1,18 +1,24 @@
 r"""Named latents: what a model is turned by, each with a unit, a support and a prior.
 
 A prior is kept as the name of its family and plain numbers, so that it is static: no
-optimiser can move it, and two equal ones are equal. The distributions and the bijections onto
-their supports are numpyro's.
+optimiser can move it, and two equal ones are equal. A compiled program may take the numbers as
+arguments instead (`as_arguments`), and so serves all models that differ in them alone. The
+distributions and the bijections onto their supports are numpyro's.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import numpyro.distributions as dist
 from jaxtyping import Array, Float, PRNGKeyArray
+
+from ._libraries import default_promotion
+from ._programs import Given
 
 _FAMILIES: dict[str, Callable[..., dist.Distribution]] = {
     "normal": dist.Normal,
@@ -23,6 +29,8 @@ _FAMILIES: dict[str, Callable[..., dist.Distribution]] = {
         mean, std, low=low, high=high
     ),
 }
+#: How many numbers a prior of each family has.
+_COUNTS = {name: 4 if name == "truncated-normal" else 2 for name in _FAMILIES}
 
 
 @dataclass(frozen=True)
@@ -92,13 +100,16 @@ class Latents(eqx.Module):
 
     **Arguments:** `names`, one word each and all different; `units`, "" for none; `priors`;
     `factor`, where the latents depend on each other, the lower Cholesky factor of the correlation
-    of their standard normal scores (a Gaussian copula: each prior stays the marginal).
+    of their standard normal scores (a Gaussian copula: each prior stays the marginal). `given` is
+    None but inside of a compiled program, which may have the numbers of priors and factor as
+    arguments: `priors` then tell their families alone.
     """
 
     names: tuple[str, ...] = eqx.field(static=True)
     units: tuple[str, ...] = eqx.field(static=True)
     priors: tuple[Prior, ...] = eqx.field(static=True)
     factor: tuple[tuple[float, ...], ...] = eqx.field(static=True, default=())
+    given: tuple[Given, Given | None] | None = None
 
     def __check_init__(self):
         if not len(self.names) == len(self.units) == len(self.priors):
@@ -129,7 +140,36 @@ class Latents(eqx.Module):
     @property
     def are_standard(self) -> bool:
         """Whether every prior is the standard normal, and they are independent."""
-        return not self.factor and all(prior == normal() for prior in self.priors)
+        return not self._is_correlated and self._are_plain
+
+    @property
+    def _are_plain(self) -> bool:
+        return all(prior == normal() for prior in self.priors)
+
+    @property
+    def _is_correlated(self) -> bool:
+        return bool(self.factor) or (self.given is not None and self.given[1] is not None)
+
+    def numbers(self, dtype: Any) -> Float[Array, "latent 4"]:
+        """The numbers of each prior, zeros after its last."""
+        if self.given is not None:
+            return self.given[0].numbers.astype(dtype)
+        return jnp.asarray(_padded(self.priors), dtype)
+
+    def _root(self, dtype: Any) -> Float[Array, "latent latent"]:
+        """The factor of the correlation."""
+        if self.given is not None and self.given[1] is not None:
+            return self.given[1].numbers.astype(dtype)
+        return jnp.asarray(self.factor, dtype)
+
+    def as_arguments(self) -> "Latents":
+        """Itself for a compiled program: see `unweave._programs.as_arguments`."""
+        if self.given is not None or self.are_standard:
+            return self
+        factor = Given.of(self.factor) if self.factor else None
+        families = tuple(Prior(prior.family, ()) for prior in self.priors)
+        given = (Given.of(_padded(self.priors)), factor)
+        return replace(self, priors=families, factor=(), given=given)
 
     def index(self, name: str) -> int:
         """The position of the latent called `name`."""
@@ -150,17 +190,17 @@ class Latents(eqx.Module):
             return jnp.where(inside, prior.log_prob(part), -jnp.inf)
 
         each = self._by_family(log_prob, z).sum()
-        if not self.factor:
+        if not self._is_correlated:
             return each
         # the copula: the density of the correlated scores over that of independent ones
         e = self.to_normal(z)
-        factor = jnp.asarray(self.factor, e.dtype)
+        factor = self._root(e.dtype)
         white = jax.scipy.linalg.solve_triangular(factor, e, lower=True)
         return each + 0.5 * (e @ e - white @ white) - jnp.log(jnp.diagonal(factor)).sum()
 
     def from_white(self, e: Float[Array, " latent"]) -> Float[Array, " latent"]:
         """Independent standard normal numbers to latents whose joint prior is this one."""
-        return self.from_normal(jnp.asarray(self.factor, e.dtype) @ e if self.factor else e)
+        return self.from_normal(self._root(e.dtype) @ e if self._is_correlated else e)
 
     def from_normal(self, e: Float[Array, " latent"]) -> Float[Array, " latent"]:
         r"""$z = F^{-1}(\Phi(e))$: standard normal scores to latents.
@@ -168,7 +208,7 @@ class Latents(eqx.Module):
         One step of `e` means the same for every prior, so a walk from -3 to 3 shows the whole
         range that the prior allows, for an interval as for the real line.
         """
-        if all(prior == normal() for prior in self.priors):
+        if self._are_plain:
             return e
 
         def quantile(prior: dist.Distribution, part: Array) -> Array:
@@ -183,7 +223,7 @@ class Latents(eqx.Module):
 
     def to_normal(self, z: Float[Array, " latent"]) -> Float[Array, " latent"]:
         r"""The inverse of `from_normal`, $e = \Phi^{-1}(F(z))$."""
-        if all(prior == normal() for prior in self.priors):
+        if self._are_plain:
             return z
 
         def score(prior: dist.Distribution, part: Array) -> Array:
@@ -205,13 +245,14 @@ class Latents(eqx.Module):
 
     def _by_family(self, function: Callable[[dist.Distribution, Array], Array], z: Array) -> Array:
         """Applies `function` once to each family of priors, not once to each latent."""
-        result = jnp.zeros_like(z)
+        result, numbers = jnp.zeros_like(z), self.numbers(z.dtype)
         for family in dict.fromkeys(prior.family for prior in self.priors):
             where = [i for i, prior in enumerate(self.priors) if prior.family == family]
-            numbers = jnp.asarray([self.priors[i].parameters for i in where], dtype=z.dtype)
-            prior = _FAMILIES[family](*numbers.T)
             place = jnp.asarray(where)
-            result = result.at[place].set(function(prior, z[place]))
+            prior = _FAMILIES[family](*numbers[place, : _COUNTS[family]].T)
+            with default_promotion():
+                part = function(prior, z[place])
+            result = result.at[place].set(part)
         return result
 
 
@@ -220,3 +261,8 @@ def latents(
 ) -> Latents:
     """`Latents` from any sequences; without `units` every latent is a plain number."""
     return Latents(tuple(names), tuple(units or ("",) * len(names)), tuple(priors))
+
+
+def _padded(priors: Sequence[Prior]) -> np.ndarray:
+    rows = [prior.parameters + (0.0,) * (4 - len(prior.parameters)) for prior in priors]
+    return np.asarray(rows, np.float64).reshape(-1, 4)

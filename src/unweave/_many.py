@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from ._model import AbstractCurve
+from ._programs import as_arguments
 
 # Rows of an equation at once. What solves and fits one takes seconds to compile and little to
 # run, so few and many rows share a program; and a row waits for the slowest of its chunk.
@@ -21,10 +22,11 @@ def many(function: Callable[..., Any], *batches: Any, chunk: int = 256) -> np.nd
 
     A batch is an array, or a tree of arrays with one row each, such as the conditions of
     observations; the first one is an array. `function` may be an `eqx.Partial` or a bound method
-    of a model, so that a model's arrays are arguments of the compiled program and not constants
-    in it.
+    of a model, so that a model's arrays and the numbers of its priors are arguments of the
+    compiled program and not constants in it.
     """
     with precision(function) as double:
+        function = as_arguments(function)
         if double:
             batches = tuple(jax.tree.map(_double, batch) for batch in batches)
             chunk = min(chunk, _SOLVED)

@@ -8,7 +8,7 @@ model has a second path for gappy data.
 
 import abc
 import math
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import equinox as eqx
 import jax
@@ -17,6 +17,9 @@ import numpyro.distributions as dist
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ._libraries import default_promotion
+from ._programs import Given
+
+LogScale: TypeAlias = float | tuple[float, ...] | Given | Float[Array, "..."]
 
 
 class AbstractNoise(eqx.Module):
@@ -118,12 +121,12 @@ class AbstractLibraryNoise(AbstractNoise):
 
 
 class AbstractScaledNoise(AbstractLibraryNoise):
-    """Noise with a scale: Python numbers stay as they were given, an array is learned.
+    """Noise with a scale: Python numbers, or `Given` ones, stay as they are, an array is learned.
 
     An array's shape broadcasts against the observation's, such as `(channel,)`.
     """
 
-    log_scale: eqx.AbstractVar[float | tuple[float, ...] | Float[Array, "..."]]
+    log_scale: eqx.AbstractVar[LogScale]
 
     @classmethod
     def fixed(cls, scale: float | tuple[float, ...]):
@@ -142,6 +145,8 @@ class AbstractScaledNoise(AbstractLibraryNoise):
     @property
     def scale(self) -> Float[Array, "..."]:
         """The scale, in the units of what the model was given."""
+        if isinstance(self.log_scale, Given):
+            return jnp.exp(self.log_scale.numbers)
         if isinstance(self.log_scale, float | tuple):
             return jnp.exp(jnp.asarray(self.log_scale))
         # a learned scale is bounded: one entry that is reconstructed perfectly would otherwise
@@ -151,7 +156,17 @@ class AbstractScaledNoise(AbstractLibraryNoise):
     def _scale_like(self, eta: Float[Array, "*shape"]) -> Float[Array, "..."]:
         """The scale, one for each channel or for all, as it broadcasts against `eta`."""
         scale = self.scale.astype(eta.dtype)
-        return jnp.broadcast_to(scale, eta.shape) if isinstance(self.log_scale, tuple) else scale
+        is_of_channels = isinstance(self.log_scale, tuple | Given) and scale.ndim == 1
+        return jnp.broadcast_to(scale, eta.shape) if is_of_channels else scale
+
+    def as_arguments(self) -> "AbstractScaledNoise":
+        """Itself for a compiled program: see `unweave._programs.as_arguments`."""
+        if not isinstance(self.log_scale, float | tuple):
+            return self
+        return eqx.tree_at(
+            lambda noise: noise.log_scale, self, Given.of(self.log_scale),
+            is_leaf=lambda node: node is self.log_scale,
+        )  # fmt: skip
 
 
 class AbstractNormalNoise(AbstractScaledNoise, AbstractCurveNoise):
@@ -187,7 +202,7 @@ class Gaussian(AbstractNormalNoise):
     has_scale: ClassVar[bool] = True
     is_log: ClassVar[bool] = False
 
-    log_scale: float | tuple[float, ...] | Float[Array, "..."]
+    log_scale: LogScale
 
     def distribution(self, eta: Float[Array, "*shape"]) -> dist.Distribution:
         """Normal about `eta`."""
@@ -201,7 +216,7 @@ class LogNormal(AbstractNormalNoise):
     has_scale: ClassVar[bool] = True
     is_log: ClassVar[bool] = True
 
-    log_scale: float | tuple[float, ...] | Float[Array, "..."]
+    log_scale: LogScale
 
     def distribution(self, eta: Float[Array, "*shape"]) -> dist.Distribution:
         """Log-normal with median exp(`eta`)."""
@@ -213,7 +228,7 @@ class Laplace(AbstractScaledNoise):
 
     is_discrete: ClassVar[bool] = False
 
-    log_scale: float | tuple[float, ...] | Float[Array, "..."]
+    log_scale: LogScale
 
     def distribution(self, eta: Float[Array, "*shape"]) -> dist.Distribution:
         """Laplace about `eta`."""
@@ -227,7 +242,7 @@ class StudentT(AbstractScaledNoise, AbstractCurveNoise):
     has_scale: ClassVar[bool] = True
     is_log: ClassVar[bool] = False
 
-    log_scale: float | tuple[float, ...] | Float[Array, "..."]
+    log_scale: LogScale
     degrees: float = eqx.field(static=True, default=4.0)
 
     def __check_init__(self):

@@ -1,11 +1,72 @@
-"""Compiled programs take memory maps, of which a process may have only so many."""
+"""Compiled programs: what differs from fit to fit is their argument, and they are let go of where
+a process has too many."""
 
 import ctypes
+import functools
 import gc
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Given(eqx.Module):
+    """Numbers as an argument of a compiled program. They are kept as their bits, which are
+    integers, so that no optimiser takes them for weights and no gradient flows into them."""
+
+    bits: Int[Array, "..."]
+
+    @classmethod
+    def of(cls, numbers: Any) -> "Given":
+        """These numbers, in the precision that JAX is set to."""
+        floats = jnp.asarray(numbers, float)
+        bits = jnp.int64 if floats.dtype == jnp.float64 else jnp.int32
+        return cls(jax.lax.bitcast_convert_type(floats, bits))
+
+    @property
+    def numbers(self) -> Float[Array, "..."]:
+        """The numbers again."""
+        floats = jnp.float64 if self.bits.dtype == jnp.int64 else jnp.float32
+        return jax.lax.bitcast_convert_type(self.bits, floats)
+
+
+def as_arguments(tree: Any) -> Any:
+    """Any tree, such as a model, in which every part that has numbers of its own which no
+    optimiser moves (the priors of latents, a known noise, the units of a network) has them as
+    arrays. A program compiled for it serves every tree that differs in these alone: each fit
+    leaves other priors, and an equation takes seconds to compile."""
+    return jax.tree.map(
+        lambda node: node.as_arguments() if _has_numbers(node) else node, tree, is_leaf=_has_numbers
+    )
+
+
+def _has_numbers(node: Any) -> bool:
+    return _have_numbers(type(node))
+
+
+@functools.cache
+def _have_numbers(kind: type) -> bool:
+    return hasattr(kind, "as_arguments")
+
+
+def program(function: Function) -> Function:
+    """`equinox.filter_jit` for what is called with other models each time, which it takes
+    `as_arguments`."""
+    compiled = eqx.filter_jit(function)
+
+    @functools.wraps(function)
+    def call(*args: Any) -> Any:
+        return compiled(*as_arguments(args))
+
+    return call  # pyright: ignore[reportReturnType]
+
 
 # Linux allows a process 65,530 maps (vm.max_map_count); the compiler that gets no more crashes
 _MANY = 30_000
@@ -15,9 +76,9 @@ _MAPS = Path("/proc/self/maps")
 def drop_programs(*, only_if_many: bool = True) -> None:
     """Lets go of all programs that JAX has compiled, and of the memory that they held.
 
-    Hundreds of fits of different equations, whose priors are part of their programs, fill the
-    memory maps that Linux allows. With `only_if_many` nothing happens before half of them are
-    taken; elsewhere than on Linux nothing happens at all.
+    Hundreds of fits of different equations fill the memory maps that Linux allows. With
+    `only_if_many` nothing happens before half of them are taken; elsewhere than on Linux nothing
+    happens at all.
     """
     if only_if_many and not (_MAPS.exists() and _MAPS.read_bytes().count(b"\n") > _MANY):
         return

@@ -12,7 +12,6 @@ import jax
 import numpy as np
 
 from .._files import write_whole
-from .._programs import drop_programs
 from ..data import Split
 from ..run import Run, fit, load_run, settings_of
 from ..train import Recipe, fingerprint
@@ -64,10 +63,6 @@ def run_cell(
         raise
     except Exception as error:  # whatever a recipe raises belongs to its cell, not to the card
         cell = Cell(before.readings, _sentence(error), before.unread)
-    finally:
-        if recipe.solve is not None:
-            # a fitted equation's priors are part of its programs, which no other fit can use
-            drop_programs(only_if_many=False)
     if place is not None:
         _write(place, cell)
     return _placed(cell, place)

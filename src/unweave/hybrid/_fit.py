@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from .._latents import normal
 from .._marginal import Marginal
+from .._programs import program
 from ..data import Dataset
 from ..equations import (
     Best,
@@ -286,12 +286,12 @@ def _simulated(
     return at.times, at.states, slopes * 1.3, at.inputs
 
 
-@eqx.filter_jit
+@program
 def _slopes(system: AbstractSystem, t, x, z, u):
     return jax.vmap(system.rates)(t, x, z, u)
 
 
-@eqx.filter_jit
+@program
 def _opened(system: HybridSystem, t, x, z, u):
     """The formula's rates, what each call would add to them, and what it is given."""
 
@@ -303,7 +303,7 @@ def _opened(system: HybridSystem, t, x, z, u):
     return jax.vmap(one)(t, x, z, u)
 
 
-@eqx.filter_jit
+@program
 def _read(curve: EquationCurve, z, conditions):
     return jax.vmap(curve)(z, conditions)
 

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._programs import program
 from ..equations import HybridSystem
 from ..equations._system import AbstractSystem
 from ..equations.fitting._grid import EquationCurve
@@ -119,17 +119,17 @@ def _inside(at: np.ndarray, given: np.ndarray) -> np.ndarray:
     return hull.find_simplex(at.reshape(-1, 2)).reshape(at.shape[:2]) >= 0
 
 
-@eqx.filter_jit
+@program
 def _mapped(network, arguments):
     return jax.vmap(lambda a: jnp.reshape(network(a), ()))(arguments)
 
 
-@eqx.filter_jit
+@program
 def _paths(curve: EquationCurve, z, conditions):
     return jax.vmap(curve.states)(z, conditions)
 
 
-@eqx.filter_jit
+@program
 def _evaluated(system: HybridSystem, t, x, z, u):
     def one(t, x, z, u):
         given, n = system.arguments(t, x, z, u), system.found(t, x, z, u)

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._programs import program
 from ..data import Dataset
 from ..equations import CURVE_NOISES, FitError
 from ..equations._system import AbstractSystem
@@ -294,7 +294,7 @@ def scaled_error(wrong: np.ndarray, x: np.ndarray) -> np.ndarray:
     return np.asarray(np.sqrt(np.nansum(square, axis=(-3, -2, -1)) / count))
 
 
-@eqx.filter_jit
+@program
 def _curves(curve: SensitiveCurve, z, conditions):
     return jax.vmap(jax.vmap(curve), in_axes=(0, None))(z, conditions)
 
@@ -341,7 +341,7 @@ def _solver_error(problem: Problem, u: np.ndarray, both: JointSystem, method: Gr
     return float(np.nan_to_num(gap, nan=np.inf).max())
 
 
-@eqx.filter_jit
+@program
 def _at_half(problem: Problem, other: Problem, u):
     eta = problem.readings(u)
     return eta, problem.scale(eta)[None, None], other.readings(u)

@@ -1,6 +1,7 @@
 """Networks as terms of an equation, and their weights as one vector."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 import equinox as eqx
@@ -10,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .._model import Key
+from .._programs import Given
 from ..networks import MLP
 
 Module = TypeVar("Module", bound=eqx.Module)
@@ -19,20 +21,31 @@ class ScaledNet(eqx.Module):
     r"""A network between quantities with units, $x \mapsto s\,\mathrm{net}((x - c) / w)$.
 
     `centre` $c$ and `width` $w$ `(argument,)` are where the data lie, and `size` $s$ `(out,)` is
-    how large the output may be expected to be: static numbers, which no optimiser moves. It
-    computes in the dtype of `x`.
+    how large the output may be expected to be: static numbers, which no optimiser moves (or
+    `given`, the three of them, to a compiled program). It computes in the dtype of `x`.
     """
 
     net: MLP
     centre: tuple[float, ...] = eqx.field(static=True)
     width: tuple[float, ...] = eqx.field(static=True)
     size: tuple[float, ...] = eqx.field(static=True)
+    given: tuple[Given, Given, Given] | None = None
 
     def __call__(self, x: Float[Array, " argument"]) -> Float[Array, " out"]:
         """The output at one `x`."""
         net = in_precision(self.net, x)
-        centre, width = (jnp.asarray(part, x.dtype) for part in (self.centre, self.width))
-        return jnp.asarray(self.size, x.dtype) * net((x - centre) / width)
+        parts = (self.centre, self.width, self.size)
+        if self.given is not None:
+            parts = tuple(part.numbers for part in self.given)
+        centre, width, size = (jnp.asarray(part, x.dtype) for part in parts)
+        return size * net((x - centre) / width)
+
+    def as_arguments(self) -> "ScaledNet":
+        """Itself for a compiled program: see `unweave._programs.as_arguments`."""
+        if self.given is not None:
+            return self
+        given = (Given.of(self.centre), Given.of(self.width), Given.of(self.size))
+        return replace(self, centre=(), width=(), size=(), given=given)
 
 
 def in_precision(module: Module, like: Array) -> Module:
@@ -54,7 +67,8 @@ def scaled_net(
     """A `ScaledNet` with hidden layers of these `widths`; tanh is smooth, so that a method of
     order four keeps its order."""
     net = MLP(len(centre), len(size), widths, activation=activation, key=key)
-    return ScaledNet(net, *(tuple(map(float, part)) for part in (centre, width, size)))
+    c, w, s = (tuple(map(float, part)) for part in (centre, width, size))
+    return ScaledNet(net, c, w, s)
 
 
 def weights_of(module: eqx.Module) -> Float[np.ndarray, " weight"]:

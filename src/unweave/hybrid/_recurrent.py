@@ -20,6 +20,7 @@ from jaxtyping import Array, Float
 
 from .._libraries import default_promotion
 from .._marginal import Marginal
+from .._programs import program
 from ..data import Dataset
 from ..equations import CURVE_NOISES, Best, Equation, FitError, parse
 from ..equations._system import AbstractSystem
@@ -206,7 +207,7 @@ def _horizons(problem: Problem, first: int, steps: int) -> np.ndarray:
     return np.where(number < steps, np.maximum(np.ceil(share * length), 4), 0).astype(np.int32)
 
 
-@eqx.filter_jit
+@program
 def _train(problem: Problem, optimiser, place, state, keep):
     index = jnp.arange(problem.x.shape[1], dtype=keep.dtype)[None, :, None]
 
@@ -229,7 +230,7 @@ def _train(problem: Problem, optimiser, place, state, keep):
     return place, state, losses
 
 
-@eqx.filter_jit
+@program
 def _objectives(problem: Problem, place):
     return jax.vmap(lambda at: _objective(problem, at))(place)
 

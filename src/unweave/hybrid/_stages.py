@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from .._noise import Gaussian
+from .._programs import program
 from ..equations.fitting._levenberg import coordinates_of, lanes_at, minimise
 from ..equations.fitting._match import Smooth, inside, support
 from ..equations.fitting._problem import Problem
@@ -173,11 +173,11 @@ def of_records(z: np.ndarray, parts: int, *, last: bool = False) -> np.ndarray:
     return z[:, parts - 1 :: parts] if last else z[:, ::parts]
 
 
-@eqx.filter_jit
+@program
 def unconstrained(latents, z):
     return jax.vmap(jax.vmap(latents.unconstrain))(z)
 
 
-@eqx.filter_jit
+@program
 def constrained(latents, u):
     return jax.vmap(jax.vmap(latents.constrain))(u)

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.stats import norm, t
 
 from ..._latents import Latents
+from ..._programs import program
 from ..solving._choose import quantiles
 from ._match import support
 from ._problem import Problem
@@ -186,7 +186,7 @@ def _logs(latents: Latents) -> np.ndarray:
     return np.asarray([support(latents, j)[0] >= 0 for j in range(latents.size)])
 
 
-@eqx.filter_jit
+@program
 def _look(problem: Problem, u, scale):
     """One program for all of it: each has to be traced and compiled, at the first use."""
     eta, slopes = problem.slopes(u)

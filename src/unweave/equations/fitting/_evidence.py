@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..._programs import program
 from ..solving._equation import interpolations
 from ._certainty import Certainty, Look, look, quantile, taking_part
 from ._identify import Best
@@ -39,7 +40,7 @@ def evidence(best: Best) -> Evidence:
     return Evidence(fitted, np.where(unseen, np.nan, residuals), float(value))
 
 
-@eqx.filter_jit
+@program
 def _beside_data(problem: Problem, noise, u, scale):
     eta = problem.readings(u)
     return noise.unlink(eta), problem._residual(eta, scale), noise.log_prob(problem.x, eta)
@@ -125,7 +126,7 @@ def curves(
     }
 
 
-@eqx.filter_jit
+@program
 def _unlinked(noise, eta):
     return noise.unlink(eta)
 

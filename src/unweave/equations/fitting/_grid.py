@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..._programs import program
 from .._system import AbstractSystem
 from ..solving._choose import HostSystem, enough_substeps, reference, suited
 from ..solving._defect import grid_error
@@ -126,7 +127,7 @@ class Standing(NamedTuple):
     paths: np.ndarray
 
 
-@eqx.filter_jit
+@program
 def stand(problem: Problem, u):
     curve = problem.curve
     assert isinstance(curve, EquationCurve)

@@ -24,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from ..._programs import program
 from ._problem import Numbers, Problem
 
 #: Lanes of one compiled program, and iterations between two looks at which of them are done.
@@ -108,7 +109,7 @@ def _round(problem: Problem, state: Lane, rows: np.ndarray, width: int, most: in
         return jax.device_get(_advance(problem.rows(full), *part))
 
 
-@eqx.filter_jit
+@program
 def _advance(problem: Problem, lanes: Lane, most: Int[Array, ""]) -> Lane:
     """A round of steps for all lanes of a chunk, or fewer where all are done."""
     # a lane of unknown objective first looks where it stands, so that the program holds the

@@ -21,6 +21,7 @@ from scipy.interpolate import PchipInterpolator
 
 from ..._latents import Latents
 from ..._noise import Gaussian
+from ..._programs import program
 from .._system import AbstractSystem
 from ..solving._choose import HostSystem, medians
 from ._levenberg import coordinates_of, lanes_at, minimise
@@ -102,12 +103,12 @@ def coordinates(
     return np.repeat(inside(latents, u)[:, None], records, axis=1)
 
 
-@eqx.filter_jit
+@program
 def _unconstrained(latents: Latents, z: Array) -> Array:
     return jax.vmap(latents.unconstrain)(z)
 
 
-@eqx.filter_jit
+@program
 def _constrained(latents: Latents, u: Array) -> Array:
     return jax.vmap(latents.constrain)(u)
 

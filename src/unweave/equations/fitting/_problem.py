@@ -189,8 +189,7 @@ def _scores(latents: Latents, z: Float[Array, " latent"]) -> Float[Array, " late
     families = np.asarray([prior.family for prior in latents.priors])
     is_log = families == "log-normal"
     informs = is_log | (families == "normal") | (families == "truncated-normal")
-    pairs = zip(informs, latents.priors, strict=True)
-    numbers = np.asarray([p.parameters[:2] if known else (0.0, 1.0) for known, p in pairs])
-    centre, width = jnp.asarray(numbers.reshape(-1, 2).T, z.dtype)
+    numbers = latents.numbers(z.dtype)
+    centre, width = numbers[:, 0], jnp.where(informs, numbers[:, 1], 1.0)
     value = jnp.where(is_log, jnp.log(jnp.where(is_log, z, 1)), z)
     return jnp.where(informs, (value - centre) / width, 0)

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 from scipy.integrate import ODEintWarning, odeint, solve_ivp
 
 from ..._latents import Latents
+from ..._programs import program
 from .._system import AbstractSystem
 from ..language._text import TextSystem
 from ._drive import Drive
@@ -145,7 +146,7 @@ def quantiles(latents: Latents, scores: np.ndarray) -> Float[np.ndarray, "point 
         return np.asarray(_quantiles(latents, jnp.asarray(scores, jnp.float64)))
 
 
-@eqx.filter_jit
+@program
 def _quantiles(latents: Latents, scores: Array) -> Array:
     return jax.vmap(latents.from_normal)(scores)
 
@@ -271,27 +272,27 @@ class _counted:
 
 
 # each compiled once for a system of some shape, whatever its numbers are
-@eqx.filter_jit
+@program
 def _rates(system: AbstractSystem, t: Array, x: Array, z: Array, u: Array) -> Array:
     return system.rates(t, x, z, u)
 
 
-@eqx.filter_jit
+@program
 def _many_rates(system: AbstractSystem, t: Array, x: Array, z: Array, u: Array) -> Array:
     return jax.vmap(lambda t, x: system.rates(t, x, z, u))(t, x)
 
 
-@eqx.filter_jit
+@program
 def _start(system: AbstractSystem, z: Array) -> Array:
     return system.start(z)
 
 
-@eqx.filter_jit
+@program
 def _observe(system: AbstractSystem, t: Array, x: Array, z: Array, u: Array) -> Array:
     return system.observe(t, x, z, u)
 
 
-@eqx.filter_jit
+@program
 def _many_readings(system: AbstractSystem, t: Array, x: Array, z: Array, u: Array) -> Array:
     return jax.vmap(lambda t, x: system.observe(t, x, z, u))(t, x)
 

@@ -13,6 +13,7 @@ from scipy.optimize import minimize
 
 from ..._course import Course
 from ..._model import Key
+from ..._programs import program
 from ..fitting._certainty import Certainty, prior_widths
 from ..fitting._match import initial_latents, support
 from ._equation import StochasticEquation
@@ -207,12 +208,12 @@ class _Problem(eqx.Module):
         return -_each(self.equation, self.z(free), *self.data)[0].sum()
 
 
-@eqx.filter_jit
+@program
 def _value_and_slope(problem: _Problem, free: Array) -> tuple[Array, Array]:
     return jax.value_and_grad(problem.objective)(free)
 
 
-@eqx.filter_jit
+@program
 def _each(
     equation: StochasticEquation, z: Array, x: Array, times: Array, inputs: Array | None
 ) -> tuple[Array, Array]:
