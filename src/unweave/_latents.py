@@ -18,7 +18,7 @@ import numpyro.distributions as dist
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ._libraries import default_promotion
-from ._programs import Given
+from ._programs import AbstractNumbered, Given
 
 _FAMILIES: dict[str, Callable[..., dist.Distribution]] = {
     "normal": dist.Normal,
@@ -95,7 +95,7 @@ def _check_interval(low: float, high: float) -> None:
         raise ValueError(f"the interval ({low}, {high}) is empty; give the lower end first.")
 
 
-class Latents(eqx.Module):
+class Latents(AbstractNumbered):
     """The named latents of a model, in the order in which an array `z` holds them.
 
     **Arguments:** `names`, one word each and all different; `units`, "" for none; `priors`;
@@ -163,7 +163,7 @@ class Latents(eqx.Module):
         return jnp.asarray(self.factor, dtype)
 
     def as_arguments(self) -> "Latents":
-        """Itself for a compiled program: see `unweave._programs.as_arguments`."""
+        """Itself with its numbers `Given`, for a compiled program."""
         if self.given is not None or self.are_standard:
             return self
         factor = Given.of(self.factor) if self.factor else None

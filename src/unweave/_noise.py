@@ -17,7 +17,7 @@ import numpyro.distributions as dist
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ._libraries import default_promotion
-from ._programs import Given
+from ._programs import AbstractNumbered, Given
 
 LogScale: TypeAlias = float | tuple[float, ...] | Given | Float[Array, "..."]
 
@@ -120,7 +120,7 @@ class AbstractLibraryNoise(AbstractNoise):
             return jnp.asarray(self.distribution(eta).sample(key)).astype(eta.dtype)
 
 
-class AbstractScaledNoise(AbstractLibraryNoise):
+class AbstractScaledNoise(AbstractLibraryNoise, AbstractNumbered):
     """Noise with a scale: Python numbers, or `Given` ones, stay as they are, an array is learned.
 
     An array's shape broadcasts against the observation's, such as `(channel,)`.
@@ -160,7 +160,7 @@ class AbstractScaledNoise(AbstractLibraryNoise):
         return jnp.broadcast_to(scale, eta.shape) if is_of_channels else scale
 
     def as_arguments(self) -> "AbstractScaledNoise":
-        """Itself for a compiled program: see `unweave._programs.as_arguments`."""
+        """Itself with its numbers `Given`, for a compiled program."""
         if not isinstance(self.log_scale, float | tuple):
             return self
         return eqx.tree_at(

@@ -1,6 +1,7 @@
 """Compiled programs: what differs from fit to fit is their argument, and they are let go of where
 a process has too many."""
 
+import abc
 import ctypes
 import functools
 import gc
@@ -37,23 +38,31 @@ class Given(eqx.Module):
         return jax.lax.bitcast_convert_type(self.bits, floats)
 
 
+class AbstractNumbered(eqx.Module):
+    """A part of a model with numbers of its own which no optimiser moves."""
+
+    @abc.abstractmethod
+    def as_arguments(self) -> "AbstractNumbered":
+        """Itself with these numbers `Given`, or itself where there are none."""
+
+
 def as_arguments(tree: Any) -> Any:
-    """Any tree, such as a model, in which every part that has numbers of its own which no
-    optimiser moves (the priors of latents, a known noise, the units of a network) has them as
-    arrays. A program compiled for it serves every tree that differs in these alone: each fit
-    leaves other priors, and an equation takes seconds to compile."""
+    """Any tree, such as a model, in which the priors of latents, a known noise and the units of
+    networks are `Given`. A program compiled for it serves every tree that differs in these alone:
+    each fit leaves other priors, and an equation takes seconds to compile."""
     return jax.tree.map(
-        lambda node: node.as_arguments() if _has_numbers(node) else node, tree, is_leaf=_has_numbers
+        lambda node: node.as_arguments() if _is_numbered(node) else node, tree, is_leaf=_is_numbered
     )
 
 
-def _has_numbers(node: Any) -> bool:
-    return _have_numbers(type(node))
+def _is_numbered(node: Any) -> bool:
+    return _are_numbered(type(node))
 
 
 @functools.cache
-def _have_numbers(kind: type) -> bool:
-    return hasattr(kind, "as_arguments")
+def _are_numbered(kind: type) -> bool:
+    # asked for every node of every model: what an abstract class answers slowly is kept
+    return issubclass(kind, AbstractNumbered)
 
 
 def program(function: Function) -> Function:

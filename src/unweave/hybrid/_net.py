@@ -11,13 +11,13 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .._model import Key
-from .._programs import Given
+from .._programs import AbstractNumbered, Given
 from ..networks import MLP
 
 Module = TypeVar("Module", bound=eqx.Module)
 
 
-class ScaledNet(eqx.Module):
+class ScaledNet(AbstractNumbered):
     r"""A network between quantities with units, $x \mapsto s\,\mathrm{net}((x - c) / w)$.
 
     `centre` $c$ and `width` $w$ `(argument,)` are where the data lie, and `size` $s$ `(out,)` is
@@ -41,7 +41,7 @@ class ScaledNet(eqx.Module):
         return size * net((x - centre) / width)
 
     def as_arguments(self) -> "ScaledNet":
-        """Itself for a compiled program: see `unweave._programs.as_arguments`."""
+        """Itself with its numbers `Given`, for a compiled program."""
         if self.given is not None:
             return self
         given = (Given.of(self.centre), Given.of(self.width), Given.of(self.size))
