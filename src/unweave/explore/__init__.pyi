@@ -10,6 +10,7 @@ from ._frames import unpacked as unpacked
 from ._messages import read as read
 from ._messages import read_export as read_export
 from ._messages import Refused as Refused
+from ._notebook import widget as widget
 from ._serve import serve as serve
 from ._serve import served as served
 from ._serve import warm as warm

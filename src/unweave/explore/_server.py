@@ -3,9 +3,6 @@
 import json
 import logging
 from collections.abc import Mapping
-from importlib.resources import files
-from importlib.util import find_spec
-from pathlib import Path
 
 import anyio
 from anyio import to_thread
@@ -18,6 +15,7 @@ from starlette.websockets import WebSocket
 from ._describe import described
 from ._explorer import Explorer
 from ._export import exported
+from ._files import page_files
 from ._guard import Guard, TooLarge
 from ._messages import Refused, read_export
 from ._talk import talk
@@ -90,19 +88,8 @@ def application(explorer: Explorer, *, token: str, port: int) -> Guard:
 
 
 def _page() -> Mapping[str, Response]:
-    """The files of the page by their names, read once, and plotly.js of the Python package."""
-    found = {}
-    for file in files("unweave.explore").joinpath("page").iterdir():
-        kind = file.name.rpartition(".")[2]
-        if kind in _TYPES:
-            found[file.name] = Response(file.read_bytes(), media_type=_TYPES[kind])
-    found["plotly.min.js"] = Response(_plotly(), media_type="text/javascript")
-    return found
-
-
-def _plotly() -> bytes:
-    """plotly.js as the Python package brings it, whose own import takes a second."""
-    spec = find_spec("plotly")
-    assert spec is not None
-    assert spec.origin is not None
-    return (Path(spec.origin).parent / "package_data" / "plotly.min.js").read_bytes()
+    """The files of the page by their names, read once."""
+    return {
+        name: Response(content, media_type=_TYPES[name.rpartition(".")[2]])
+        for name, content in page_files().items()
+    }

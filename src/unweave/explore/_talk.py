@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 import threading
 from contextlib import suppress
 from typing import Any
@@ -10,15 +9,13 @@ from typing import Any
 import anyio
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from ._answer import answer, slow
+from ._answer import slow
 from ._explorer import Explorer
-from ._frames import packed
 from ._messages import MOST_BYTES, Message, Refused, read
+from ._reply import lane_of, reply
 
-_LOG = logging.getLogger(__name__)
 #: A connection that sends more nonsense than this is closed.
 MOST_REFUSALS = 50
-_MOVES = ("turn", "encode", "between", "swap", "sample")
 
 
 class Mailbox:
@@ -30,9 +27,7 @@ class Mailbox:
 
     def put(self, ask: str, seq: int, message: Message) -> None:
         """Keeps the message, and drops an older one of its lane."""
-        # whatever moves the sliders of a model is one lane: the last of them wins
-        lane = ("move" if ask in _MOVES else ask, message.subject.id)
-        self._waiting[lane] = (ask, seq, message)
+        self._waiting[lane_of(ask, message)] = (ask, seq, message)
         self._bell.set()
 
     async def take(self) -> tuple[str, int, Message]:
@@ -109,22 +104,9 @@ async def _apart(
             found.set_result(frame)
 
     def run() -> None:
-        frame = _answered(explorer, ask, seq, message)
+        frame = reply(explorer, ask, seq, message)
         with suppress(RuntimeError):  # the loop is closed: the server has ended
             loop.call_soon_threadsafe(done, frame)
 
     threading.Thread(target=run, daemon=True).start()
     return await found
-
-
-def _answered(explorer: Explorer, ask: str, seq: int, message: Message) -> bytes | dict[str, Any]:
-    """The frame of an answer, or why there is none."""
-    where = {"ask": ask, "seq": seq, "model": message.subject.id}
-    try:
-        return packed(ask, seq, message.subject.id, answer(explorer, message))
-    except (ValueError, TypeError, ArithmeticError) as error:
-        return {"refused": " ".join(str(error).split()) or "this cannot be computed.", **where}
-    except Exception:
-        # what went wrong is for the terminal; the page goes on
-        _LOG.exception("the question '%s' of the page could not be answered", ask)
-        return {"refused": "this could not be computed; the terminal says why.", **where}

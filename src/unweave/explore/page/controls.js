@@ -118,5 +118,4 @@ export function listen(page) {
   }
   on("lines-box", "toggle", () => page.lines());
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => page.redraw());
-  addEventListener("hashchange", () => location.reload());
 }

@@ -1,5 +1,7 @@
 // What is shown, as files.
 
+import { door } from "./door.js";
+
 const WORDS = {
   "figure.svg": "Figure, SVG",
   "figure.png": "Figure, PNG",
@@ -25,11 +27,7 @@ export class Exports {
   }
 
   async fetch(kind) {
-    const answer = await fetch("/export", {
-      method: "POST",
-      body: JSON.stringify({ kind, ...this.state() }),
-    });
-    return answer.ok ? answer.blob() : null;
+    return door.file(JSON.stringify({ kind, ...this.state() }));
   }
 
   async keep(kind) {

@@ -1,7 +1,8 @@
 // The connection: frames out as JSON, answers in as a header and arrays; stale answers are dropped.
 
+import { door } from "./door.js";
+
 const MOVES = new Set(["turn", "encode", "between", "swap", "sample"]);
-const AGAIN = 1500;
 
 export function lane(ask, model) {
   return `${MOVES.has(ask) ? "move" : ask} ${model}`;
@@ -26,21 +27,18 @@ export class Link {
     this.waiting = new Map();
     this.seq = 0;
     this.hooks = { answer, refuse, state };
-    this.open();
-  }
-
-  open() {
-    this.socket = new WebSocket(`ws://${location.host}/socket`);
-    this.socket.binaryType = "arraybuffer";
-    this.socket.onopen = () => {
-      this.hooks.state("open");
-      for (const frame of this.waiting.values()) this.socket.send(JSON.stringify(frame));
-    };
-    this.socket.onclose = () => {
-      this.hooks.state("closed");
-      setTimeout(() => this.open(), AGAIN);
-    };
-    this.socket.onmessage = (event) => this.receive(event.data);
+    door.open({
+      open: () => {
+        this.isOpen = true;
+        this.hooks.state("open");
+        for (const frame of this.waiting.values()) door.send(JSON.stringify(frame));
+      },
+      closed: () => {
+        this.isOpen = false;
+        this.hooks.state("closed");
+      },
+      receive: (data) => this.receive(data),
+    });
   }
 
   // Sends a question; of every lane only the answer to the last one counts.
@@ -49,7 +47,7 @@ export class Link {
     const key = lane(ask, model);
     this.newest.set(key, { seq: frame.seq, stamp });
     this.waiting.set(key, frame);
-    if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(frame));
+    if (this.isOpen) door.send(JSON.stringify(frame));
     return frame.seq;
   }
 

@@ -2,6 +2,7 @@
 
 import { chooseModel, fill, listen, mapAxes, shareWords } from "./controls.js";
 import { DataMap } from "./map.js";
+import { door } from "./door.js";
 import { Exports } from "./exports.js";
 import { Figure } from "./figure.js";
 import { Link } from "./link.js";
@@ -15,7 +16,7 @@ const RESTS = 150;
 class Page {
   constructor(info) {
     this.info = info;
-    const { state, found } = fromAddress(info, location.hash);
+    const { state, found } = fromAddress(info, door.fragment);
     Object.assign(this, { state, extra: {}, codes: new Map() });
     this.models = new Map(info.models.map((m) => [m.id, m]));
     this.address = new Address(info, state);
@@ -404,6 +405,4 @@ class Page {
   }
 }
 
-const answer = await fetch("/describe");
-const info = await answer.json();
-new Page(info);
+new Page(await door.describe());

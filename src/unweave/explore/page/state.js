@@ -1,5 +1,7 @@
 // What is shown, and how it stands in the address: numbers and identifiers, in the fragment, which
-// no server sees.
+// no server sees; in a notebook the widget holds them.
+
+import { door } from "./door.js";
 
 const SWITCHES = ["strange", "explain", "attack"];
 const QUIET = 300;
@@ -92,7 +94,9 @@ export function toFragment(info, state) {
 // Browsers refuse an address that changes a hundred times in half a minute.
 export class Address {
   constructor(info, state) {
-    this.write = () => history.replaceState(null, "", toFragment(info, state));
+    this.write = () => {
+      door.fragment = toFragment(info, state);
+    };
   }
 
   changed() {
