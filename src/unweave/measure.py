@@ -8,6 +8,7 @@ import numpy as np
 
 from ._many import many, real
 from ._model import AbstractDecoder, AbstractPredictor
+from ._rows import evenly
 from .data import Split
 from .evaluate import (
     NOTHING,
@@ -122,7 +123,7 @@ def prediction(model: eqx.Module, data: Split) -> dict[str, Any] | None:
     answers = test.labels if classes else test.factors
     assert answers is not None
     x = real(test.observations).astype(np.float32)
-    some = np.linspace(0, len(x) - 1, min(len(x), _REFINED)).round().astype(int)
+    some = evenly(len(x), _REFINED)
     deep = isinstance(model.net, DeepNet)
     found = refinements(model, x[some], answers[some]) if deep else ()
     codes = many(model.encode, x, test.conditions)

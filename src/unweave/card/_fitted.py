@@ -14,8 +14,8 @@ from .._adapt import Inverted
 from .._families import AbstractDenoiser, AbstractVelocity
 from .._many import many
 from .._model import AbstractDecoder, AbstractEncoder
+from .._rows import evenly
 from ..data import Dataset, Split
-from ..data._dataset import evenly
 from ..train import Recipe
 from ._subsets import is_within
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..data._dataset import evenly
+from .._rows import evenly
 from ._row import Fitted, Reading, Row
 
 #: Test observations whose residuals are kept.

@@ -9,9 +9,11 @@ def number(value: float, digits: int = 4) -> str:
     """So many significant digits, with a true minus and thousands parted."""
     if not math.isfinite(value):
         return "not finite"
-    text = (
-        f"{value:,.0f}" if abs(value) >= 1e4 or float(value).is_integer() else f"{value:.{digits}g}"
-    )
+    rounded = float(f"{value:.{digits}g}")
+    if abs(value) >= 1e4 or float(value).is_integer():
+        text = f"{value:,.0f}"
+    else:
+        text = f"{rounded:,.0f}" if abs(rounded) >= 10**digits else f"{value:.{digits}g}"
     return text.replace("-", "−")
 
 

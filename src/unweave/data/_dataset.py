@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from .._course import Course
+from .._rows import evenly
 from .._schema import Schema
 
 #: The arrays of a dataset that have a row for each observation.
@@ -166,11 +167,6 @@ class Dataset:
         if len(self) <= most:
             return self
         return self.take(evenly(len(self), most))
-
-
-def evenly(n: int, most: int) -> np.ndarray:
-    """The places of at most `most` of `n` rows, evenly spread over all."""
-    return np.linspace(0, n - 1, min(n, most)).round().astype(int)
 
 
 def dataset(

@@ -10,6 +10,7 @@ from sklearn.decomposition import PCA as Axes
 from sklearn.ensemble import IsolationForest
 from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
 
+from .._rows import evenly
 from ._detector import Conditions, Detector, Score
 
 # below this share of the largest spread a channel counts as constant, so that no noise of
@@ -170,9 +171,7 @@ def isolation_forest(trees: int = 200) -> Detector:
 
 def thinned(rows: np.ndarray, most: int) -> np.ndarray:
     """At most so many rows, spread evenly over all."""
-    if len(rows) <= most:
-        return rows
-    return rows[np.linspace(0, len(rows) - 1, most).round().astype(int)]
+    return rows if len(rows) <= most else rows[evenly(len(rows), most)]
 
 
 def _axes_of(rows: np.ndarray, components: int | float | None) -> int | float:

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.linalg import eigh
 from scipy.spatial.distance import cdist
 
+from .._rows import evenly
 from ._progress import shown
 
 # widths of the kernel as inverse squares of standard scores, and penalties, that are tried
@@ -129,7 +130,7 @@ def dictionary(
     if determined is not None:
         used &= np.asarray(determined, bool)
     used &= ~(ceiling < _LEAST_RELIABLE)
-    rows = np.linspace(0, len(p) - 1, min(len(p), _MOST)).round().astype(int)
+    rows = evenly(len(p), _MOST)
     p, k = p[rows], k[rows]
     fold = _folds(len(p), None if groups is None else np.asarray(groups)[rows], folds, seed)
     each = shown(range(k.shape[1]), "parameters from each latent", quiet=quiet)

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .._rows import evenly
+
 
 class Samples(NamedTuple):
     """Observations with each channel of the real ones at mean 0 and deviation 1: `ground` and
@@ -66,4 +68,4 @@ def checked(real: np.ndarray, drawn: np.ndarray, *, least: int) -> tuple[np.ndar
 
 def thinned(x: np.ndarray, n: int) -> np.ndarray:
     """`n` of the observations at even steps, in their order."""
-    return x[np.linspace(0, len(x) - 1, n).round().astype(int)]
+    return x[evenly(len(x), n)]

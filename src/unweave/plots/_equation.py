@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from .._rows import evenly
 from ._style import ACCENT, FAINT, INK, MUTED, RULE, new_figure, plain, styled
 
 #: Up to so many records have a column each; more become small multiples.
@@ -95,10 +96,10 @@ def _places(records: int, channels: int) -> np.ndarray:
     elif records <= FEW_RECORDS:
         pairs, columns = [(r, c) for c in range(channels) for r in range(records)], records
     elif channels == 1:
-        pairs, columns = [(r, 0) for r in _spread(records, MOST_PANELS)], 4
+        pairs, columns = [(r, 0) for r in evenly(records, MOST_PANELS)], 4
     else:
         columns = min(channels, 4)
-        kept = _spread(records, min(MOST_PANELS // columns, MOST_ROWS))
+        kept = evenly(records, min(MOST_PANELS // columns, MOST_ROWS))
         pairs = [(r, c) for r in kept for c in range(columns)]
     pairs += [(-1, -1)] * (-len(pairs) % columns)
     return np.asarray(pairs).reshape(-1, columns, 2)
@@ -264,7 +265,7 @@ def _residual_course(axes: Axes, times: np.ndarray, residuals: np.ndarray, name:
         axes.plot(times[seen], residuals[seen], color=ACCENT, linewidth=0.6)
     else:
         # a file of a page has no room for every point of a hundred records
-        pick = np.flatnonzero(seen)[_spread(int(seen.sum()), 3 * _MOST_DOTS)]
+        pick = np.flatnonzero(seen)[evenly(int(seen.sum()), 3 * _MOST_DOTS)]
         axes.plot(
             times.ravel()[pick], residuals.ravel()[pick], "o", color=ACCENT,
             markersize=1.8 if many else 2.6, markeredgewidth=0,
@@ -308,10 +309,6 @@ def autocorrelation(residuals: np.ndarray) -> np.ndarray:
 
 def _alike(ends: list[float], times: np.ndarray) -> bool:
     return float(np.ptp(ends)) <= 0.02 * float(np.ptp(times)) if len(ends) > 1 else True
-
-
-def _spread(n: int, most: int) -> np.ndarray:
-    return np.unique(np.rint(np.linspace(0, n - 1, min(n, most))).astype(int))
 
 
 def _finite(values: np.ndarray) -> np.ndarray:

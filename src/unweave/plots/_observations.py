@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 from matplotlib.figure import Figure
 
+from .._rows import evenly
 from .._schema import Schema
 from ._grid import Grid, Pen, draw_grid, fill
 from ._mosaic import draw_mosaic
@@ -86,7 +87,7 @@ def reconstructions(x: np.ndarray, xhat: np.ndarray, schema: Schema) -> Figure:
 
 def drawn_rows(n: int, schema: Schema) -> np.ndarray:
     """Which of `n` observations a figure of reconstructions draws."""
-    return _spread(n, _how_many(schema))
+    return evenly(n, _how_many(schema))
 
 
 @styled
@@ -150,17 +151,12 @@ def _effect(curves: np.ndarray) -> np.ndarray:
     return np.sqrt(np.square(np.nan_to_num(flat - flat[:, :1])).mean(axis=(1, 2)))
 
 
-def _spread(n: int, most: int) -> np.ndarray:
-    """At most `most` of `n` indices, evenly spread, both ends included."""
-    return np.unique(np.rint(np.linspace(0, n - 1, min(n, most))).astype(int))
-
-
 def _even(n: int, most: int) -> np.ndarray:
     """At most `most` of `n` indices in equal steps with both ends, as far as `n` allows."""
     for stride in range(-(-n // most), max(n // 4, 2)):
         if (n - 1) % stride == 0:
             return np.arange(0, n, stride)
-    return _spread(n, most)
+    return evenly(n, most)
 
 
 def _in_rows(words: tuple[str, ...], columns: int) -> tuple[tuple[str, ...], ...]:

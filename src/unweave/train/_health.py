@@ -21,6 +21,7 @@ from .._model import (
     Condition,
     Key,
 )
+from .._rows import evenly
 from ._objectives import Conditioned, Rows
 from ._supervised import Answered
 
@@ -67,7 +68,7 @@ class Monitor:
     def __init__(self, train: Rows, held_out: Rows, key: Key):
         self.key = key
         seen, held = observations_of(train), observations_of(held_out)
-        some = np.linspace(0, len(seen) - 1, min(len(seen), _SEEN)).round().astype(int)
+        some = evenly(len(seen), _SEEN)
         flat = _flat(seen[some])
         self.offset = np.nanmean(flat, axis=0)
         # one measure for all entries, so that distances are those of the user's own units
@@ -112,15 +113,15 @@ class Monitor:
         """What the data say of themselves, once."""
         self.among = float(np.median(_nearest(self.seen, self.seen, own=True)))
         self.count = min(_DRAWN, len(self.seen))
-        some = _spread_out(self.seen, self.count)
+        some = self.seen[evenly(len(self.seen), self.count)]
         self.floor = _energy_distance(some, self.held)
         self.targets, self.radius = self.held, _radius(self.held)
         self.fair = self.alike = _reached(self.held, self.radius, some)
         if self.alike < 0.5:
             first, second = self.seen[::2], self.seen[1::2]
-            self.targets = _spread_out(first, _SEEN // 8)
+            self.targets = first[evenly(len(first), _SEEN // 8)]
             self.radius, self.count = _radius(self.targets), min(_DRAWN, len(second))
-            self.fair = _reached(self.targets, self.radius, _spread_out(second, self.count))
+            self.fair = _reached(self.targets, self.radius, second[evenly(len(second), self.count)])
 
     def _standard(self, flat: np.ndarray) -> np.ndarray:
         # what was not observed stands at the mean on both sides
@@ -168,10 +169,6 @@ def _flat(x: np.ndarray) -> np.ndarray:
     return np.asarray(x, np.float32).reshape(len(x), -1)
 
 
-def _spread_out(x: np.ndarray, n: int) -> np.ndarray:
-    return x[np.linspace(0, len(x) - 1, min(n, len(x))).round().astype(int)]
-
-
 def _radius(points: np.ndarray) -> np.ndarray:
     """How far it is from each to its fifth neighbour among them."""
     among = _distances(points, points)
@@ -187,7 +184,7 @@ def _reached(targets: np.ndarray, radius: np.ndarray, points: np.ndarray) -> flo
 
 def _energy_distance(a: np.ndarray, b: np.ndarray) -> float:
     """As `energy_distance`, of at most so many of each, on the host."""
-    a, b = _spread_out(a, 2 * _DRAWN), _spread_out(b, 2 * _DRAWN)
+    a, b = a[evenly(len(a), 2 * _DRAWN)], b[evenly(len(b), 2 * _DRAWN)]
 
     def within(u: np.ndarray) -> float:
         inner = _distances(u, u)

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 
 from .._many import real
+from .._rows import evenly
 
 # observations among which neighbours are looked for; all others take the cluster of the nearest
 _MOST = 10_000
@@ -32,7 +33,7 @@ def neighbour_clusters(
 
     rows = _principal(observations)
     n = len(rows)
-    some = np.linspace(0, n - 1, min(n, _MOST)).round().astype(int)
+    some = evenly(n, _MOST)
     vectors = round(1.6 * clusters)
     if len(some) < max(2 * vectors, neighbours + 2, 8):
         return np.full(n, -1, np.int32)
