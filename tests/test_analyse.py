@@ -264,6 +264,7 @@ def test_separatrices_and_streamlines_are_orbits(portrait):
     assert np.quantile(cosine, 0.05) > 0.999
 
 
+@pytest.mark.slow
 def test_basins_of_competition_are_those_of_scipy(portrait):
     field = competition(0.02, 0.02)
     ground = basins(field, [0, 0], [120, 100], portrait.equilibria, resolution=24)

@@ -133,6 +133,7 @@ def test_carlini_and_wagners_points_stay_in_range():
     assert np.all(answers[fell] != y[fell])
 
 
+@pytest.mark.slow
 def test_the_fast_and_the_slow_agree_on_who_is_stronger(four):
     model, x, y = four
     found = attack(
@@ -207,6 +208,7 @@ def test_a_hill_stands_beside_a_hollow_as_published():
     assert np.allclose(hills(away, side, jnp.asarray([1]))[0], found.T)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(5,), (12, 2), (6, 7, 3)], ids=("vector", "series", "picture"))
 def test_length_moves_from_window_to_window_and_none_is_lost(shape):
     rng = np.random.default_rng(len(shape))

@@ -216,6 +216,7 @@ def test_what_a_verb_writes_goes_into_the_run(verb, name, unweave, runs):
     assert str(path) in unweave(verb, runs / "digits")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["traverse", "interpolate", "reconstruct"])
 @pytest.mark.parametrize("kind", ["svg", "png", "pdf"])
 def test_figures_in_every_format(verb, kind, unweave, runs):

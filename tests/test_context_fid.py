@@ -81,6 +81,7 @@ def sines():
     return np.sin(rate * np.arange(8)[:, None] + phase)
 
 
+@pytest.mark.slow
 def test_noise_is_farther_than_the_floor_and_the_seed_decides(sines):
     noisy = sines[:100] + 0.3 * np.random.default_rng(1).normal(size=(100, 8, 3))
     told = legacy_context_fid(sines[100:200], noisy, others=sines[200:], steps=20)

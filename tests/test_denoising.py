@@ -611,6 +611,7 @@ def test_the_divergence_moves_the_generator_as_the_exact_one_does():
 KERNELS = np.array([-1.5, -0.7, -0.5, 0.3, 1.1, 1.3])
 
 
+@pytest.mark.slow
 def test_what_is_learned_is_the_kernel_density_estimate():
     schema = Schema("rows", ("entry",), (1,), ("a",), ("",))
     data = dataset(np.repeat(KERNELS, 1000)[:, None].astype(np.float32), schema)
@@ -631,6 +632,7 @@ def test_what_is_learned_is_the_kernel_density_estimate():
     assert np.abs(found - exact).max() < 0.04 * exact.max()
 
 
+@pytest.mark.slow
 def test_a_generator_follows_its_density():
     """After few steps the Gaussian that it begins as is nearer to the data."""
     data = points(512)

@@ -34,6 +34,7 @@ def test_the_objective_is_the_cross_entropy_of_soft_answers():
     assert float(loss) == pytest.approx(float(-(told * codes).sum(1).mean()), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_what_masks_its_gradients_is_attacked_through_what_it_answers():
     """A linear model that rounds its inputs has no slope, and its best attack is known."""
     masked = linear(classes=3, grid=0.05)

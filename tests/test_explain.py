@@ -270,6 +270,7 @@ def test_grad_cam_is_its_formula(small_classifier):
     assert found.values[0, :, 0] == pytest.approx(expected, rel=1e-3, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_layers_of_a_residual_network_lead_to_its_code():
     data = split_at_random(planted(64)[0])
     recipe = resnet(width=4, blocks=2, epochs=1, convolutional=True)

@@ -131,6 +131,7 @@ def test_what_cannot_be_compared_is_refused(measure):
         two_sample(x, x, folds=1)
 
 
+@pytest.mark.slow
 def test_the_legacy_scores_tell_what_they_should():
     real, same = courses(200, 0, channels=4), courses(200, 1, channels=4)
     noise = courses(200, 1, memory=0.0, channels=4)

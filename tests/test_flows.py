@@ -271,6 +271,7 @@ def test_gaps_of_a_series_are_filled_before_it_is_whitened():
     assert np.isfinite(np.asarray(whitening.there)).all()
 
 
+@pytest.mark.slow
 def test_the_reference_is_not_moved_by_training():
     flow = gaussian_flow()
     gappy = jnp.asarray(rows(1)[0]).at[1].set(jnp.nan)

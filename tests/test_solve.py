@@ -226,7 +226,12 @@ def difference(function, z):
 
 
 @pytest.mark.parametrize(
-    "method", [Grid(4), Adaptive(False, 1e-10, 1e-12, 256), Adaptive(True, 1e-8, 1e-10, 256)]
+    "method",
+    [
+        Grid(4),
+        Adaptive(False, 1e-10, 1e-12, 256),
+        pytest.param(Adaptive(True, 1e-8, 1e-10, 256), marks=pytest.mark.slow),
+    ],
 )
 def test_derivatives_both_ways_are_finite_differences(method):
     times, z = np.linspace(0, 1, 4), np.array([1.3, 1.1, -0.7])
@@ -372,6 +377,7 @@ def test_a_stiff_solve_of_a_slow_decay_in_single_precision():
     np.testing.assert_allclose(y[:, 0], 0.5 * np.exp(-0.1 * np.arange(5)), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_method_is_the_cheapest_that_is_right():
     made = equation(zoo_text("fitzhugh-nagumo"), until=25.0, samples=101)
     assert isinstance(made.method, Grid)

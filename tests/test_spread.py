@@ -230,7 +230,7 @@ def test_what_cannot_be_sent_is_told():
 # a program that is stopped, and goes on
 
 SCRIPT = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 import numpy as np
 import unweave as uw
@@ -244,6 +244,8 @@ def slow(data, key):
         time.sleep(0.05)
     return fit_mean(data.observations)
 
+# where the tests run behind a shell that ignores Ctrl-C, so would this program
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # no guard around what follows: workers do not run it again
 x = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
 axes = uw.Schema("rows", ("channel",), (6,), tuple("abcdef"), ("",) * 6)

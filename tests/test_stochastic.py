@@ -289,6 +289,7 @@ def path_of(text, z, *, until, n, seed=0):
     return model, x, np.asarray(model.times)
 
 
+@pytest.mark.slow
 def test_fit_finds_the_truth_and_measures_eulers_bias():
     model, x, t = path_of(OU, (2.0, 0.5, 0.4, 0.0), until=100.0, n=401, seed=3)
     fit = fit_stochastic(model, x[None], t, starts=4, key=jax.random.key(0))

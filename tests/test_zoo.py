@@ -183,6 +183,7 @@ def test_lotka_volterra_keeps_its_quantity_and_its_period():
     assert period(t, small - c / d) == pytest.approx(2 * np.pi / np.sqrt(a * c), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_rosenzweig_macarthur_rests_below_the_hopf_point_and_swings_above():
     values = {"r": 0.8, "c": 1.0, "H": 0.8, "e": 0.6, "m": 0.2}
     p = 0.8 * 0.2 / (0.6 - 0.2)
@@ -215,6 +216,7 @@ def test_sir_leaves_the_final_size():
     assert S[-1] == pytest.approx(left, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_fitzhugh_nagumo_fires_between_the_two_currents():
     a, b, tau = 0.7, 0.8, 12.5
     for sign, current in ((-1, 0.3313), (1, 1.4187)):
@@ -228,6 +230,7 @@ def test_fitzhugh_nagumo_fires_between_the_two_currents():
     np.testing.assert_array_equal(np.asarray(swings) > 1.5, [False, True, True, False])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mu", "expected"), [(1.0, 6.663287), (0.2, 2 * np.pi * (1 + 0.04 / 16))])
 def test_van_der_pol_has_its_period(mu, expected):
     t = np.linspace(0, 160, 32001)
@@ -236,6 +239,7 @@ def test_van_der_pol_has_its_period(mu, expected):
     assert abs(x).max() == pytest.approx(2.0, abs=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "latents", "start", "duration", "expected"),
     [
@@ -256,6 +260,7 @@ def test_attractors_have_their_exponents(name, latents, start, duration, expecte
     assert np.abs(long).max() < 100
 
 
+@pytest.mark.slow
 def test_pendulum_has_the_periods_of_small_and_large_swings():
     t = np.linspace(0, 20, 20001)
     small = course("pendulum", t, l=0.7, b=0.3, theta0=1e-3, theta_prime0=0.0)[:, 0]
