@@ -1,6 +1,6 @@
 """β-VAE, FactorVAE, β-TCVAE and QLAE on a grid of dSprites, on a processor: small nets, few steps.
 
-python bench/dsprites.py --data /path/to/dsprites [--seeds 3] [--recipes qlae ...]
+python bench/dsprites.py --data /path/to/dsprites_grid.npz [--seeds 3] [--recipes qlae ...]
 
 Goes on where it stopped: each fit is kept in `dsprites.json`, and `DSPRITES.md` is written after
 each.
@@ -54,13 +54,13 @@ COLUMNS = (
 
 
 @functools.cache
-def sprites(folder: pathlib.Path) -> Dataset:
+def sprites(file: pathlib.Path) -> Dataset:
     """All images, black and white, with the factors that move: shape, scale, orientation, x, y."""
-    return read_rows((str(folder),))
+    return read_rows((str(file),))
 
 
-def one(kind: str, seed: int, folder: pathlib.Path) -> dict:
-    data = sprites(folder)
+def one(kind: str, seed: int, file: pathlib.Path) -> dict:
+    data = sprites(file)
     assert data.factors is not None
     moving = np.ptp(data.factors, axis=0) > 0
     parts = split_at_random(data)

@@ -102,7 +102,10 @@ class TestInformation:
 
 
 class TestScores:
-    @pytest.mark.parametrize("factors", [continuous(), discrete().astype(float)])
+    # the values of a discrete factor may be any numbers, such as angles
+    @pytest.mark.parametrize(
+        "factors", [continuous(), discrete().astype(float), 0.37 * discrete() - 0.1]
+    )
     def test_perfect_codes_have_every_score(self, factors):
         codes = factors[:, ::-1] * np.array([1.0, -3.0, 100.0])
         made = infomec(codes, factors, **QUICK)

@@ -114,6 +114,14 @@ def test_python_in_the_other_pages_is_python():
                 assert name in uw.__all__, f"{file.name} uses uw.{name}"
 
 
+def test_the_page_of_the_gallery_is_that_of_the_script():
+    script = script_of(DOCS / "gallery.py")
+    assert page("gallery.md") == script.page()
+    for example, file, *_ in script.FIGURES:
+        assert script.image_of(example, file).is_file()
+        assert file in (DOCS.parent / "examples" / f"{example}.py").read_text()
+
+
 def test_the_page_of_the_comparisons_is_that_of_the_script():
     script = script_of(DOCS / "comparisons.py")
     results = json.loads((DOCS / "comparisons.json").read_text())

@@ -193,6 +193,8 @@ def _explicit(codes: np.ndarray, factor: np.ndarray, discrete: bool) -> float:
         fitted = LinearRegression().fit(x[~held], factor[~held])
         rest = factor[held] - fitted.predict(x[held])
         return max(0.0, float(1 - (rest**2).sum() / ((factor[held] - factor.mean()) ** 2).sum()))
+    # a factor of few values may be any numbers; a classifier takes classes
+    factor = np.unique(factor, return_inverse=True)[1]
     values, counts = np.unique(factor[~held], return_counts=True)
     known = held & np.isin(factor, values)
     if len(values) < 2 or not known.any():
