@@ -26,8 +26,8 @@ FIGURES = (
     ("your_own_model", "oscillation.svg", "A model of one's own",
      "A class of twenty lines, a damped oscillation; its four latents turned."),
     ("missing_term", "missing_term.svg", "A term that nobody wrote down",
-     "How much a predator eats at which density of prey: found by a network within an equation, and "
-     "the truth, dashed."),
+     "How much a predator eats at which density of prey: found by a network within an equation; "
+     "the truth is dashed."),
     ("prices", "prices.svg", "Prices", "Draws of a VAE of log-returns, as prices again."),
     ("are_samples_real", "drawn.svg", "Real or drawn?",
      "Real heartbeats, and those of four makers."),
