@@ -37,6 +37,7 @@ from unweave.data import Signal, dataset, series, split_at_random, split_none, s
 from unweave.networks import fit_autoregression, fit_mean
 from unweave.recipes import gaussian_mixture, pca, vae
 from unweave.run import fit
+from unweave.sources import Source, for_courses
 from unweave.train import Interrupted, Recipe
 
 
@@ -681,6 +682,21 @@ def test_recipes_are_read_from_words():
 def test_words_that_are_no_recipe_are_refused(words, sentence):
     with pytest.raises(ValueError, match=sentence):
         read_recipes(words)
+
+
+def test_a_table_is_courses_to_an_equation_where_nothing_else_is_asked(tmp_path):
+    (tmp_path / "mine.csv").write_text("year,hare,lynx\n1900,30,4\n1901,47,6\n")
+    table = str(tmp_path / "mine.csv")
+
+    def kind(**asked):
+        return for_courses(Source(**{"paths": (table,), **asked})).kind
+
+    assert kind() == "trajectories"
+    assert kind(length=12) is None
+    assert kind(kind="windows") == "windows"
+    assert kind(paths=("heartbeats",)) is None
+    np.save(tmp_path / "rows.npy", np.zeros((4, 3)))
+    assert kind(paths=(str(tmp_path / "rows.npy"),)) is None
 
 
 def test_the_command_line_compares(unweave, refused, tmp_path):

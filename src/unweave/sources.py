@@ -187,6 +187,15 @@ def _labelled_by_file(source: Source) -> Dataset:
     )  # fmt: skip
 
 
+def for_courses(source: Source) -> Source:
+    """The source for models of whole courses, such as equations: a table is read as trajectories
+    where nothing else was asked for."""
+    built_in = source.paths[0] in (*BUILT_IN_ROWS, *BUILT_IN_SIGNALS) if source.paths else True
+    if built_in or source.by_file or source.kind or source.length is not None:
+        return source
+    return replace(source, kind="trajectories") if _kind_of(source) == "windows" else source
+
+
 def _kind_of(source: Source) -> str:
     """The kind where none was given: what parts a table into courses, or drives an equation,
     asks for trajectories."""

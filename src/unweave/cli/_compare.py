@@ -10,9 +10,9 @@ from typing import Any
 from .._model import AbstractDecoder
 from ..card import ROWS, compare, rows_named, table, write_card, write_card_article
 from ..data import Dataset, Split
-from ..recipes import OF_TEXT, RECIPES
+from ..recipes import OF_COURSES, OF_TEXT, RECIPES
 from ..run import Run, load_run
-from ..sources import Source, read_source, split_source
+from ..sources import Source, for_courses, read_source, split_source
 from ..spread import HERE, OnRay, Place, Processes
 from ..train import Recipe
 from ._fit import given_source
@@ -27,6 +27,8 @@ def compare_verb(options: argparse.Namespace) -> Result:
     recipes = read_recipes(options.recipes)
     rows = ROWS if options.rows is None else rows_named(options.rows.split(","))
     source = Source.from_settings(given_source(options))
+    if any(_parts(word)[0] in OF_COURSES for word in options.recipes):
+        source = for_courses(source)
     observations = read_source(source)
     stem = Path(source.paths[0]).name.split(".")[0].replace(":", "-") or "data"
     out = Path(options.out or Path("runs") / f"compare-{stem}")
