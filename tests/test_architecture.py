@@ -22,7 +22,7 @@ FLOORS = {
     "track": 4, "train": 4,
     "detect": 5, "explain": 5, "hybrid": 5, "measure": 5, "robust": 5, "sources": 5, "plots": 5,
     "recipes": 6,
-    "run": 7,
+    "_estimate": 7, "run": 7,
     "explore": 8, "report": 8, "sklearn": 8,
     "card": 9,
     "cli": 10,

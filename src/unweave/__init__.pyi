@@ -262,6 +262,8 @@ from .recipes import vae as vae
 from .recipes import vq_vae as vq_vae
 
 # fit, look, measure
+from ._estimate import Estimate as Estimate
+from ._estimate import estimate as estimate
 from .run import Run as Run
 from .run import fit as fit
 from .run import load_run as load_run

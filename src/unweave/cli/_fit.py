@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from .._estimate import Estimate, estimate
 from ..data import Split
 from ..recipes import OF_COURSES, OF_TEXT, RECIPES
 from ..run import fit
@@ -37,6 +38,9 @@ def fit_verb(
         f"{len(data.train)} observations to train, {len(data.validation)} to stop by, "
         f"{len(data.test)} to test. {data.how}",
     )
+    if options.dry_run:
+        told = estimate(recipe, data, seed=seed)
+        return told.to_dict(), _estimate_text(told)
     trackers = _trackers(options.track, folder)
     try:
         fitted = fit(
@@ -64,6 +68,26 @@ def fit_verb(
 
         result["article"] = str(write_article(options.latex, fitted))
     return result, _fit_text(result)
+
+
+def _estimate_text(told: Estimate) -> str:
+    """The estimate in lines; nothing was begun."""
+    lines = [f"{told.recipe} on {told.observations:,} observations: {told.sentence}."]
+    if told.parameters is not None and told.megabytes is not None and told.seconds is not None:
+        lines += [
+            f"parameters: {told.parameters:,}",
+            f"memory: {told.megabytes:,.3g} MB a step, the data included",
+            f"time: at most {span_of_time(told.seconds)}, of which {told.compiling:.2g} s compile",
+        ]
+    return "\n".join(lines)
+
+
+def span_of_time(seconds: float) -> str:
+    """Seconds, minutes or hours, to two digits."""
+    for unit, size in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.2g} {unit}"
+    return f"{seconds:.2g} s"
 
 
 def _open(name: str, source: Source, seed: int) -> Split:

@@ -147,6 +147,8 @@ def _fit_parser(verbs) -> None:
     run = parser.add_argument_group("run")
     run.add_argument("--out", metavar="DIR", help="the run folder (default: runs/RECIPE-DATA)")
     run.add_argument("--seed", type=int, default=None, help="default 0")
+    run.add_argument("--dry-run", action="store_true",
+                     help="say what it will take, and begin nothing")  # fmt: skip
     run.add_argument("--resume", metavar="DIR", help="go on with the run in DIR, bit for bit")
     run.add_argument("--from", dest="from_file", metavar="RUN.TOML", help="repeat a run")
     run.add_argument("--force", action="store_true", help="replace what is in --out")

@@ -85,6 +85,16 @@ class Watch(NamedTuple):
     every: float = 60.0
 
 
+class Trial(NamedTuple):
+    """What training takes, tried out: seconds to compile, of a step and of a look at held-out
+    data, and the bytes that a call takes, its data included."""
+
+    compiling: float
+    step: float
+    look: float
+    bytes: int
+
+
 class Trainer:
     """Data, plan and key bound together; `start` makes a `Progress`, `run` carries it on."""
 
@@ -132,6 +142,26 @@ class Trainer:
             taken=0,
             sums=_zeros(sorted(metrics)),
         )
+
+    def trial(self, *, least: float = 0.3) -> Trial:
+        """Compiles, and takes steps for `least` seconds, whose result is thrown away."""
+        now = self.start()
+        rows = jnp.asarray(np.arange(_MOST_STEPS * self.batch).reshape(_MOST_STEPS, -1) % self.size)
+        given = self.stepper, now.state, now.sums, self.data, rows.astype(jnp.int32)
+        began = time.monotonic()
+        held_out = self.stepper, now.state, self.held_out, self.judge_key
+        call = _compiled(_steps, *given, jnp.asarray(1), self.step_key)
+        judge = _compiled(_evaluate, *held_out)
+        compiling, count = time.monotonic() - began, 1
+        memory = call.compiled.memory_analysis()
+        while True:
+            step = _seconds(lambda n=count: call(*given, jnp.asarray(n), self.step_key)) / count
+            if step * count >= least or count == _MOST_STEPS:
+                break
+            count = min(4 * count, _MOST_STEPS)
+        look = _seconds(lambda: judge(*held_out))
+        parts = ("argument_size_in_bytes", "output_size_in_bytes", "temp_size_in_bytes")
+        return Trial(compiling, step, look, sum(getattr(memory, part) for part in parts))
 
     def run(self, progress: Progress, rows: list[Row], watch: Watch) -> Trained:
         """Trains to the end of the plan, or until patience runs out.
@@ -286,6 +316,18 @@ def _steps(
 @eqx.filter_jit
 def _evaluate(stepper: AbstractStepper, state: State, x: Rows, key: Key) -> dict[str, Array]:
     return stepper.evaluate(state, x, key)
+
+
+def _compiled(program: Any, *args: Any) -> Any:
+    return program.lower(*args).compile()
+
+
+def _seconds(call: Callable[[], Any]) -> float:
+    """Of the second of two calls."""
+    jax.block_until_ready(jax.tree.leaves(eqx.filter(call(), eqx.is_array)))
+    began = time.monotonic()
+    jax.block_until_ready(jax.tree.leaves(eqx.filter(call(), eqx.is_array)))
+    return time.monotonic() - began
 
 
 def _means(sums: dict[str, Array], count: int) -> Row:
