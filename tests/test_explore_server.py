@@ -247,13 +247,13 @@ def test_of_fifty_fast_moves_the_last_is_answered(client, beats):
 
 
 def test_what_cannot_be_computed_is_said_in_a_sentence(client, monkeypatch, caplog):
-    from unweave.explore import _talk
+    from unweave.explore import _reply
 
     def broken(explorer, message):
         raise RuntimeError("of the inside")
 
     with client.websocket_connect("/socket", headers=GOOD) as socket:
-        monkeypatch.setattr(_talk, "answer", broken)
+        monkeypatch.setattr(_reply, "answer", broken)
         with caplog.at_level(logging.CRITICAL):
             socket.send_text(TURN)
             refusal = socket.receive_json()
