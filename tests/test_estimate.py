@@ -8,7 +8,6 @@ import pytest
 
 import unweave as uw
 from models import small_beats
-from unweave.cli._fit import span_of_time
 
 SMALL = {"latents": 2, "widths": (16,), "batch": 16, "epochs": 4, "patience": 4}
 
@@ -63,10 +62,3 @@ def test_a_dry_run_begins_nothing(unweave, tmp_path):
     assert f"parameters: {told['parameters']:,}" in text
     assert "time: at most" in text
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(0.123, "0.12 s"), (80.0, "80 s"), (130.0, "2.2 min"), (7300.0, "2 h")]
-)
-def test_spans_of_time_read_well(seconds, words):
-    assert span_of_time(seconds) == words

@@ -120,7 +120,7 @@ def test_the_document_asks_nobody_for_anything():
 
 
 def test_a_missing_package_is_named_with_the_line_that_installs_it(monkeypatch):
-    monkeypatch.setattr("unweave.explore._notebook.find_spec", lambda name: None)
+    monkeypatch.setattr("unweave.explore._extras.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"pip install 'unweave\[notebook\]'"):
         explore.widget([SOURCE])
 

@@ -319,9 +319,9 @@ def test_the_verb_serves_until_it_is_interrupted(own_folder, tmp_path):
 
 def test_the_verb_refuses_in_a_sentence(refused, monkeypatch):
     assert "give a number up to 65535" in refused("explore", "zoo:sir", "--port", "70000")
-    from unweave.explore import _serve
+    from unweave.explore import _extras
 
-    monkeypatch.setattr(_serve, "find_spec", lambda name: None if name == "plotly" else True)
+    monkeypatch.setattr(_extras, "find_spec", lambda name: None if name == "plotly" else True)
     sentence = refused("explore", "zoo:sir")
     assert "the explorer needs plotly" in sentence
     assert "pip install 'unweave[explore]'" in sentence

@@ -3,11 +3,11 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import equinox as eqx
 import jax
 
 from ._keys import split_on_host
 from .data import Split
+from .networks.schemes import parameters
 from .train import Recipe, Trainer
 
 
@@ -56,14 +56,13 @@ def estimate(recipe: Recipe, data: Split, *, seed: int = 0) -> Estimate:
     train, held_out = (recipe.plan.rows(part) for part in (data.train, data.validation))
     trainer = Trainer(model, train, held_out, recipe.plan, key=train_key)
     trial = trainer.trial()
-    weights = jax.tree.leaves(eqx.filter(model, eqx.is_inexact_array))
     what = f"at most {trainer.epochs} epochs of {trainer.per_epoch} steps of {trainer.batch}"
     patience = recipe.plan.patience
     if patience is not None:
         what += f", fewer where the held-out loss has not fallen for {patience} epochs"
     return Estimate(
         recipe.name, n, what,
-        parameters=sum(part.size for part in weights),
+        parameters=parameters(model),
         steps=trainer.total,
         seconds=trial.compiling + trainer.total * trial.step + trainer.epochs * trial.look,
         compiling=trial.compiling,

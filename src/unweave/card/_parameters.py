@@ -1,9 +1,7 @@
 """The row of the number of parameters."""
 
-import equinox as eqx
-import jax
-
 from .._model import AbstractDecoder
+from ..networks.schemes import parameters as trainable
 from ._row import Fitted, Reading, Row
 
 
@@ -14,9 +12,8 @@ def parameters(fitted: Fitted) -> Reading:
     known = model.latents.size if isinstance(model, AbstractDecoder) else 0
     if fitted.recipe in ("equation", "rnn-solver"):
         return Reading(float(known))
-    arrays = jax.tree.leaves(eqx.filter(model, eqx.is_inexact_array))
     both = known if fitted.recipe in ("hybrid", "neural-ode") else 0
-    return Reading(float(both + sum(array.size for array in arrays)))
+    return Reading(float(both + trainable(model)))
 
 
 PARAMETERS = Row("parameters", "fitted numbers", parameters, "lower", group="cost")

@@ -9,11 +9,11 @@ def number(value: float, digits: int = 4) -> str:
     """So many significant digits, with a true minus and thousands parted."""
     if not math.isfinite(value):
         return "not finite"
-    rounded = float(f"{value:.{digits}g}")
+    text = f"{value:.{digits}g}"
     if abs(value) >= 1e4 or float(value).is_integer():
         text = f"{value:,.0f}"
-    else:
-        text = f"{rounded:,.0f}" if abs(rounded) >= 10**digits else f"{value:.{digits}g}"
+    elif "e+" in text:
+        text = f"{float(text):,.0f}"
     return text.replace("-", "−")
 
 

@@ -72,22 +72,16 @@ def fit_verb(
 
 def _estimate_text(told: Estimate) -> str:
     """The estimate in lines; nothing was begun."""
+    from ..report import duration  # Matplotlib comes with it
+
     lines = [f"{told.recipe} on {told.observations:,} observations: {told.sentence}."]
     if told.parameters is not None and told.megabytes is not None and told.seconds is not None:
         lines += [
             f"parameters: {told.parameters:,}",
             f"memory: {told.megabytes:,.3g} MB a step, the data included",
-            f"time: at most {span_of_time(told.seconds)}, of which {told.compiling:.2g} s compile",
+            f"time: at most {duration(told.seconds)}, of which {told.compiling:.2g} s compile",
         ]
     return "\n".join(lines)
-
-
-def span_of_time(seconds: float) -> str:
-    """Seconds, minutes or hours, to two digits."""
-    for unit, size in (("h", 3600.0), ("min", 60.0)):
-        if seconds >= 1.5 * size:
-            return f"{seconds / size:.2g} {unit}"
-    return f"{seconds:.2g} s"
 
 
 def _open(name: str, source: Source, seed: int) -> Split:

@@ -9,7 +9,8 @@ from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
-_KINDS = ("html", "css", "js", "svg")
+#: What a browser calls each kind of file.
+TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _STYLE = '<link rel="stylesheet" href="/page/explorer.css">'
 _PLOTLY = '<script src="/page/plotly.min.js" defer></script>'
 _MAIN = '<script src="/page/main.js" type="module"></script>'
@@ -22,7 +23,7 @@ def page_files() -> Mapping[str, bytes]:
     found = {
         file.name: file.read_bytes()
         for file in files("unweave.explore").joinpath("page").iterdir()
-        if file.name.rpartition(".")[2] in _KINDS
+        if file.name.rpartition(".")[2] in TYPES
     }
     return {**found, "plotly.min.js": _plotly()}
 

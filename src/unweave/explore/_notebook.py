@@ -1,12 +1,12 @@
 """The explorer in a notebook, an extra."""
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..run import Run
 from ._explorer import explorer
+from ._extras import check_packages
 
 if TYPE_CHECKING:
     from ._widget import ExplorerWidget
@@ -28,12 +28,7 @@ def widget(
     **Raises:** `ValueError` where a package is missing, with the line that installs it, and as
     `explorer` does.
     """
-    missing = [name for name in _NEEDED if find_spec(name) is None]
-    if missing:
-        raise ValueError(
-            f"the explorer in a notebook needs {', '.join(missing)}, not installed here; install "
-            "it with: pip install 'unweave[notebook]'"
-        )
+    check_packages("the explorer in a notebook", _NEEDED, "notebook")
     from ._widget import ExplorerWidget
 
     return ExplorerWidget(explorer(sources, data=data, names=names), height=height)

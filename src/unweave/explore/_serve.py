@@ -6,12 +6,12 @@ import threading
 import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from importlib.util import find_spec
 
 import numpy as np
 
 from ._answer import answer
 from ._explorer import Explorer
+from ._extras import check_packages
 from ._messages import Sample, Turn
 
 _NEEDED = ("starlette", "uvicorn", "websockets", "plotly")
@@ -22,12 +22,7 @@ _PATIENCE = 30.0
 def check_installed() -> None:
     """Raises `ValueError` where a package that the explorer needs is missing, with the line that
     installs it."""
-    missing = [name for name in _NEEDED if find_spec(name) is None]
-    if missing:
-        raise ValueError(
-            f"the explorer needs {', '.join(missing)}, not installed here; install it with: "
-            "pip install 'unweave[explore]'"
-        )
+    check_packages("the explorer", _NEEDED, "explore")
 
 
 def warm(explorer: Explorer) -> None:

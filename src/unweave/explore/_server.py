@@ -15,13 +15,12 @@ from starlette.websockets import WebSocket
 from ._describe import described
 from ._explorer import Explorer
 from ._export import exported
-from ._files import page_files
+from ._files import TYPES, page_files
 from ._guard import Guard, TooLarge
 from ._messages import Refused, read_export
 from ._talk import talk
 
 _LOG = logging.getLogger(__name__)
-_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 #: So many pages may be open at once, and so many slow questions be worked on.
 MOST_PAGES, _SLOW_AT_ONCE = 16, 1
 
@@ -90,6 +89,6 @@ def application(explorer: Explorer, *, token: str, port: int) -> Guard:
 def _page() -> Mapping[str, Response]:
     """The files of the page by their names, read once."""
     return {
-        name: Response(content, media_type=_TYPES[name.rpartition(".")[2]])
+        name: Response(content, media_type=TYPES[name.rpartition(".")[2]])
         for name, content in page_files().items()
     }

@@ -15,5 +15,6 @@ from ._latex import write_article as write_article
 from ._page import render as render
 from ._page import write_report as write_report
 from ._words import capital as capital
+from ._words import duration as duration
 from ._words import sentence as sentence
 from ._words import verdict as verdict

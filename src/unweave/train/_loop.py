@@ -19,6 +19,7 @@ from jaxtyping import Array, Int, Num
 
 from .._keys import split_on_host
 from .._model import AbstractSampler, Key
+from .._rows import evenly
 from ._health import Monitor
 from ._objectives import Rows
 from ._recipe import Budget, Plan
@@ -116,7 +117,7 @@ class Trainer:
         self.stepper = plan.stepper(Budget(self.size, self.total))
         self.data = _on_device(train)
         count = _count(held_out)
-        some = np.linspace(0, count - 1, min(count, _MOST_HELD_OUT)).round().astype(int)
+        some = evenly(count, _MOST_HELD_OUT)
         self.held_out = _on_device(jax.tree.map(lambda part: part[some], held_out))
         self.model = model
         self.init_key, order_key, self.step_key, self.judge_key = split_on_host(key, 4)
