@@ -106,7 +106,7 @@ def test_integers_train_as_they_are():
     plan = Plan(lambda budget: Descend(real_distance, optax.sgd(0.05)), 1, 4)
     rows = np.full(8, 3, np.uint8)
     trainer = Trainer(model, rows, rows, plan, key=jax.random.key(0))
-    assert trainer.data.dtype == jnp.uint8
+    assert trainer.feed.data.dtype == jnp.uint8
     np.testing.assert_allclose(float(run(trainer).model.at), 3 - 3 * 0.9**2, rtol=1e-5)
 
 

@@ -8,7 +8,7 @@ import jax
 from ._keys import split_on_host
 from .data import Split
 from .networks.schemes import parameters
-from .train import Recipe, Trainer
+from .train import Recipe, placement, trainer_of
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,9 @@ class Estimate:
         return asdict(self)
 
 
-def estimate(recipe: Recipe, data: Split, *, seed: int = 0) -> Estimate:
+def estimate(
+    recipe: Recipe, data: Split, *, devices: int | None = None, seed: int = 0
+) -> Estimate:
     """What `fit(recipe, data, seed=seed)` will take, from some steps of it whose result is thrown
     away: seconds $t_c + n t_s + e t_e$ with $n$ steps and $e$ epochs, each of which ends with
     a look at held-out data. Nothing is written.
@@ -53,8 +55,7 @@ def estimate(recipe: Recipe, data: Split, *, seed: int = 0) -> Estimate:
         return Estimate(recipe.name, n, "a closed form: it is fitted at once")
     build_key, train_key = split_on_host(jax.random.key(seed), 2)
     model = recipe.build(data.train, build_key)
-    train, held_out = (recipe.plan.rows(part) for part in (data.train, data.validation))
-    trainer = Trainer(model, train, held_out, recipe.plan, key=train_key)
+    trainer = trainer_of(recipe, model, data, on=placement(devices), key=train_key)
     trial = trainer.trial()
     what = f"at most {trainer.epochs} epochs of {trainer.per_epoch} steps of {trainer.batch}"
     patience = recipe.plan.patience

@@ -2,8 +2,9 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ._course import Course
+from ._join import ProcessesError
 from ._keys import split_on_host
 from ._programs import drop_programs
 from ._save import save_model
@@ -24,6 +26,7 @@ from .recipes import NOISES
 from .track import AbstractTracker
 from .train import (
     Interrupted,
+    Log,
     Progress,
     Recipe,
     Row,
@@ -38,7 +41,9 @@ from .train import (
     as_toml,
     fingerprint,
     health_words,
+    placement,
     stop_on_signals,
+    trainer_of,
 )
 
 # held-out observations that a run folder keeps for its figures
@@ -60,7 +65,7 @@ class Run:
     model: Any
     schema: Schema
     result: Mapping[str, Any]
-    rows: list[Row]
+    rows: Sequence[Row]
     examples: np.ndarray
     settings: Mapping[str, Any]
     folder: Path | None = None
@@ -79,6 +84,8 @@ def fit(
     checkpoint_every: float = 60.0,
     quiet: bool = False,
     trackers: tuple[AbstractTracker, ...] = (),
+    devices: int | None = None,
+    bfloat16: bool = False,
     seed: int = 0,
 ) -> Run:
     """Fits `recipe` to `data` and measures the result on the test part.
@@ -88,23 +95,32 @@ def fit(
     a run that was never interrupted; `force` replaces it. `source` is kept in the settings: how
     the data were made. The same `seed` gives the same model.
 
-    Raises `RunFolderError` where the folder cannot be used, `TrainingFailed` when the loss was
-    not finite (the last good model is saved), and `Interrupted` on Ctrl-C or SIGTERM, after
+    With `devices` that many of JAX's share every batch, each its part, and end in what one would
+    but for the order in which floats are added up; of several processes that `join` brought
+    together each calls this alike, all their devices share a
+    batch, and the first one measures and writes; the others' `result` is empty. With
+    `bfloat16` the loss and its gradient are computed in that precision, and the numbers that are
+    fitted stay float32.
+
+    Raises `RunFolderError` where the folder cannot be used, `DevicesError` for devices that
+    there are not, `TrainingFailed` when the loss was not finite (the last good model is saved), and
+    `Interrupted` on Ctrl-C or SIGTERM, after
     saving.
     """
     _check_observations(data)
     folder = RunFolder(Path(out)) if out is not None else None
+    on = placement(devices)
     if resume and folder is None:
         raise RunFolderError("resume needs out, the folder of the run that is to go on.")
     settings = settings_of(recipe, source, seed)
-    if folder is not None:
+    if folder is not None and (on.first or resume):
         _check_folder(folder, settings, resume=resume, force=force)
     began = time.monotonic()
     build_key, train_key = split_on_host(jax.random.key(seed), 2)
     drop_programs()
     solved = None if recipe.solve is None else recipe.solve(data.train, seed, _teller(quiet))
     model = recipe.build(data.train, build_key) if solved is None else solved.model
-    if folder is not None and not resume:
+    if folder is not None and not resume and on.first:
         # not earlier, so that a recipe that does not fit the data leaves no run behind
         folder.create(force=force)
         folder.write_settings(settings)
@@ -112,25 +128,36 @@ def fit(
     trained = Trained(model, [], 0, how)
     schema = schema_for(data.train)
     if recipe.plan is not None:
-        train, held_out = (recipe.plan.rows(part) for part in (data.train, data.validation))
-        trainer = Trainer(model, train, held_out, recipe.plan, key=train_key)
+        trainer = trainer_of(recipe, model, data, on=on, bfloat16=bfloat16, key=train_key)
         try:
             trained = _train(trainer, data, folder, resume, checkpoint_every, quiet, trackers)
         except TrainingFailed as failure:
-            if folder is not None:
+            if folder is not None and on.first:
                 save_model(folder.model_file, failure.model, schema=schema)
             raise
+        except jax.errors.JaxRuntimeError as error:
+            if on.processes == 1:
+                raise
+            raise ProcessesError(
+                "one of the processes was lost while they trained; go on from the last checkpoint, "
+                "with as many or others, by: unweave fit --resume "
+                f"{'DIR (here nothing was kept)' if folder is None else folder.path}"
+            ) from error
         except Interrupted as stop:
             assert folder is not None  # without one nothing is saved, and no signal is caught
             raise Interrupted(
                 f"{stop}; go on with it by: unweave fit --resume {folder.path}"
             ) from None
     model = recipe.finish(trained.model, data.train)
+    if not on.first:
+        return Run(model, schema_for(data.train), {}, trained.rows, data.test.observations[:0],
+                   settings)  # fmt: skip
     seconds = time.monotonic() - began
     described = solved is not None and data.test is data.train
     result = measure(recipe, model, data, trained, seed, seconds, described=described)
     if recipe.plan is not None:
         result["health"] = health_words(trained.rows, trained.epochs)
+        result |= {"devices": on.devices, "processes": on.processes}
     if solved is not None:
         result |= solved.account
         every = data.train.records.astype(str).tolist()
@@ -140,7 +167,7 @@ def fit(
         model, schema, result, trained.rows, kept.observations, settings,
         conditions=kept.conditions, arrays={} if solved is None else solved.arrays,
     )  # fmt: skip
-    return run if folder is None else _write(run, folder)
+    return run if folder is None or not on.first else _write(run, folder)
 
 
 def load_run(path: str | Path) -> Run:
@@ -242,17 +269,19 @@ def _train(
     quiet: bool,
     trackers: tuple[AbstractTracker, ...],
 ) -> Trained:
-    progress, rows = trainer.start(), []
+    progress, rows = trainer.start(), Log()
     mark = fingerprint(data.train, data.validation) if folder is not None else ""
     if folder is not None and resume:
         progress = folder.load_progress(progress, mark)
-        rows = folder.read_rows()[: progress.epoch]
-        folder.write_rows(rows)
+        rows = Log(islice(folder.read_rows(), progress.epoch))
+        if trainer.on.first:
+            folder.write_rows(rows)
     done = progress.epoch * trainer.per_epoch + progress.taken
     # a log file gets a line now and then, a terminal a moving bar
     pace = 0.1 if sys.stderr.isatty() else 10.0
     bar = tqdm(
-        total=trainer.total, initial=done, unit="step", disable=quiet, leave=False,
+        total=trainer.total, initial=done, unit="step", leave=False,
+        disable=quiet or not trainer.on.first,
         mininterval=pace, dynamic_ncols=True,
     )  # fmt: skip
 

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from .._estimate import Estimate, estimate
 from ..data import Split
 from ..recipes import OF_COURSES, OF_TEXT, RECIPES
@@ -39,9 +41,9 @@ def fit_verb(
         f"{len(data.test)} to test. {data.how}",
     )
     if options.dry_run:
-        told = estimate(recipe, data, seed=seed)
+        told = estimate(recipe, data, devices=options.devices, seed=seed)
         return told.to_dict(), _estimate_text(told)
-    trackers = _trackers(options.track, folder)
+    trackers = _trackers(options.track if jax.process_index() == 0 else None, folder)
     try:
         fitted = fit(
             recipe,
@@ -53,12 +55,16 @@ def fit_verb(
             checkpoint_every=options.checkpoint_every,
             quiet=options.quiet or options.json,
             trackers=trackers,
+            devices=options.devices,
+            bfloat16=options.bfloat16,
             seed=seed,
         )
     finally:
         for tracker in trackers:
             tracker.close()
     result = dict(fitted.result)
+    if jax.process_index() > 0:
+        return result, ""
     if not options.no_report:
         from ..report import write_run_report  # Matplotlib is only loaded to draw
 
@@ -281,5 +287,5 @@ def fit_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 
 def _say(options: argparse.Namespace, sentence: str) -> None:
-    if not options.quiet:
+    if not options.quiet and jax.process_index() == 0:
         print(sentence, file=sys.stderr)

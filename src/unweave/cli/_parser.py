@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from .._version import __version__
+from ._parser_devices import devices_options
 from ._parser_questions import attack_parser, detect_parser, explain_parser, explore_parser
 from ._parser_scores import bound_parser, dictionary_parser, disentangle_parser
 
@@ -157,6 +158,7 @@ def _fit_parser(verbs) -> None:
     run.add_argument("--latex", metavar="DIR", help="an equation's fit as an article, too")
     run.add_argument("--track", choices=("tensorboard", "mlflow"), help="log there as well")
     run.add_argument("--quiet", action="store_true", help="no progress bar")
+    devices_options(parser)
 
 
 def _data_options(parser: argparse.ArgumentParser) -> None:

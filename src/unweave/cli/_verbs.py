@@ -28,6 +28,7 @@ from ._fit import fit_help, fit_verb, given_source
 from ._options import describe_recipes
 from ._output import Result, check_free, print_result, write_codes, write_observations
 from ._simulate import simulate_verb
+from ._together import comes_together, join_others, start_together
 from ._zoo import zoo_verb
 
 
@@ -38,7 +39,12 @@ def run(options: argparse.Namespace, arguments: list[str], parser: argparse.Argu
         print(fit_help(options, parser))
         return 0
     if options.verb == "fit":
+        if comes_together(options):
+            return start_together(arguments, options)
+        join_others(options)
         result, text = fit_verb(options, arguments, parser)
+        if jax.process_index() > 0:
+            return 0
     else:
         options.words = tuple(arguments)
         result, text = _VERBS[options.verb](options)

@@ -36,6 +36,7 @@ from ._adversarial_terms import translation_distance as translation_distance
 from ._adversarial_terms import translations_shown as translations_shown
 from ._adversarial_terms import unpaired as unpaired
 from ._average import Averaged as Averaged
+from ._begin import trainer_of as trainer_of
 from ._clusters import clustering as clustering
 from ._clusters import mutual_information as mutual_information
 from ._clusters import neighbourly as neighbourly
@@ -51,6 +52,9 @@ from ._discrete import quantised as quantised
 from ._discrete import straight_through as straight_through
 from ._discrete import sure_bits as sure_bits
 from ._distil import distillation as distillation
+from ._feed import AbstractFeed as AbstractFeed
+from ._feed import FromDisk as FromDisk
+from ._feed import InMemory as InMemory
 from ._flow_objectives import assign as assign
 from ._flow_objectives import flow_matching as flow_matching
 from ._flow_objectives import likelihood as likelihood
@@ -70,9 +74,10 @@ from ._health import Look as Look
 from ._health import Monitor as Monitor
 from ._health import alarms as alarms
 from ._health import health_words as health_words
+from ._log import Log as Log
+from ._log import Row as Row
 from ._loop import Interrupted as Interrupted
 from ._loop import Progress as Progress
-from ._loop import Row as Row
 from ._loop import Trained as Trained
 from ._loop import Trainer as Trainer
 from ._loop import TrainingFailed as TrainingFailed
@@ -94,6 +99,9 @@ from ._objectives import maximum_mean_discrepancy as maximum_mean_discrepancy
 from ._objectives import permute_codes as permute_codes
 from ._objectives import total_correlation as total_correlation
 from ._objectives import variational_terms as variational_terms
+from ._placement import DevicesError as DevicesError
+from ._placement import Placement as Placement
+from ._placement import placement as placement
 from ._recipe import Budget as Budget
 from ._recipe import Plan as Plan
 from ._recipe import Recipe as Recipe
@@ -108,6 +116,7 @@ from ._steppers import AbstractStepper as AbstractStepper
 from ._steppers import Adversarial as Adversarial
 from ._steppers import Descend as Descend
 from ._steppers import State as State
+from ._steppers import in_bfloat16 as in_bfloat16
 from ._successive import SuccessiveApproximations as SuccessiveApproximations
 from ._supervised import Answered as Answered
 from ._supervised import labelled as labelled

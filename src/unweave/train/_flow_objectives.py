@@ -11,9 +11,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jaxtyping import Array, Float, Int
 
 from .._families import AbstractCoordinates, AbstractVelocity
+from .._libraries import default_promotion
 from .._model import (
     AbstractDensity,
     Condition,
@@ -70,7 +72,8 @@ def assign(base: Points, y: Points) -> Int[Array, " batch"]:
 
     A few rounds of Sinkhorn's algorithm on the device come first (Cuturi 2013). Taking its
     potentials off the costs changes no order among assignments, and leaves paths so short that
-    they are found in less than half the time.
+    they are found in less than half the time. Of a batch that several devices share each finds the
+    whole assignment by itself (the Hungarian algorithm of Optax), which takes longer.
     """
     base, y = jax.lax.stop_gradient((base, y))
     cost = 0.5 * ((base**2).sum(-1)[:, None] + (y**2).sum(-1)[None, :]) - base @ y.T
@@ -87,6 +90,12 @@ def assign(base: Points, y: Points) -> Int[Array, " batch"]:
     left, right = jax.lax.fori_loop(0, _ROUNDS, scale, (ones, ones))
     reduced = cost - spread * (jnp.log(left)[:, None] + jnp.log(right)[None, :])
     shape = jax.ShapeDtypeStruct((len(y),), jnp.int32)
+
+    if not jax.sharding.get_abstract_mesh().empty:
+        # devices that share a batch have no host between them to ask
+        with default_promotion():
+            places, found = optax.assignment.hungarian_algorithm(reduced)
+        return found[jnp.argsort(places)].astype(jnp.int32)
     return jax.pure_callback(_assign_on_host, shape, reduced, vmap_method="sequential")
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ import tomli_w
 from .._files import sweep, write_whole
 from .._save import ModelFile, load_leaves, load_model, save_leaves
 from ..data import Dataset
-from ._loop import Progress, Row
+from ._log import Log, Row
+from ._loop import Progress
 
 
 class RunFolderError(ValueError):
@@ -117,7 +118,7 @@ class RunFolder:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise RunFolderError(f"{self.settings_file} cannot be read: {error}.") from None
 
-    def write_rows(self, rows: list[Row]) -> None:
+    def write_rows(self, rows: Iterable[Row]) -> None:
         """The log, whole."""
         write_whole(self.metrics_file, [(json.dumps(row) + "\n").encode() for row in rows])
 
@@ -126,16 +127,17 @@ class RunFolder:
         with self.metrics_file.open("a") as file:
             file.write(json.dumps(row) + "\n")
 
-    def read_rows(self) -> list[Row]:
+    def read_rows(self) -> Log:
         """The log; a row that a crash cut off is left out."""
+        rows = Log()
         if not self.metrics_file.exists():
-            return []
-        rows = []
-        for line in self.metrics_file.read_text().splitlines():
-            try:
-                rows.append(json.loads(line))
-            except json.JSONDecodeError:
-                break
+            return rows
+        with self.metrics_file.open() as file:
+            for line in file:
+                try:
+                    rows.append(json.loads(line))
+                except json.JSONDecodeError:
+                    break
         return rows
 
     def save_progress(self, progress: Progress, fingerprint: str) -> None:

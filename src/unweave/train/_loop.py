@@ -7,34 +7,31 @@ was interrupted and resumed ends in the same bits as one that was not.
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, Num
+from jaxtyping import Array, Int
 
 from .._keys import split_on_host
 from .._model import AbstractSampler, Key
 from .._rows import evenly
+from ._feed import AbstractFeed, Call, InMemory, on_device
 from ._health import Monitor
+from ._log import Log, Row
 from ._objectives import Rows
+from ._placement import Placement, placement
 from ._recipe import Budget, Plan
 from ._steppers import AbstractStepper, State
 
-# rows of one compiled call: enough that its start costs nothing, few enough to stop soon
-_MOST_STEPS = 512
 # how long one call should last: the bar moves, and a signal is answered
 _CALL_SECONDS = 0.4
 # held-out observations that are looked at after each epoch
 _MOST_HELD_OUT = 512
-
-
-#: One line of the log: the epoch and its numbers.
-Row: TypeAlias = dict[str, float | int]
 
 
 class Progress(eqx.Module):
@@ -53,7 +50,7 @@ class Trained(NamedTuple):
     """The model that is kept, the log, and why training ended."""
 
     model: eqx.Module
-    rows: list[Row]
+    rows: Sequence[Row]
     epochs: int
     stopped: str
 
@@ -97,43 +94,54 @@ class Trial(NamedTuple):
 
 
 class Trainer:
-    """Data, plan and key bound together; `start` makes a `Progress`, `run` carries it on."""
+    """Data, plan and key bound together; `start` makes a `Progress`, `run` carries it on.
+
+    `train` are rows, or a feed that reads them as they are needed; `on`, the devices that share
+    a batch. With many processes each calls `run` alike: the first tells and saves, and what it
+    finds (how long a call took, whether to stop, the held-out loss) is what all go by.
+    """
 
     def __init__(
         self,
         model: eqx.Module,
-        train: Rows,
+        train: Rows | AbstractFeed,
         held_out: Rows,
         plan: Plan,
         *,
+        sample: Rows | None = None,
+        on: Placement | None = None,
         key: Key,
     ):
         self.plan = plan
-        self.size = _count(train)
+        self.feed = train if isinstance(train, AbstractFeed) else InMemory(train)
+        self.on = placement() if on is None else on
+        self.size = self.feed.size
         self.batch = min(plan.batch, self.size)
+        self.on.check(self.batch)
         self.per_epoch = self.size // self.batch
         self.epochs = max(plan.epochs, -(-plan.least_steps // self.per_epoch))
         self.total = self.per_epoch * self.epochs
         self.stepper = plan.stepper(Budget(self.size, self.total))
-        self.data = _on_device(train)
-        count = _count(held_out)
-        some = evenly(count, _MOST_HELD_OUT)
-        self.held_out = _on_device(jax.tree.map(lambda part: part[some], held_out))
+        some = evenly(_count(held_out), _MOST_HELD_OUT)
+        self.held_out = on_device(jax.tree.map(lambda part: part[some], held_out))
         self.model = model
         self.init_key, order_key, self.step_key, self.judge_key = split_on_host(key, 4)
         self.monitor = None
-        if plan.looks and isinstance(model, AbstractSampler):
-            self.monitor = Monitor(train, held_out, self.judge_key)
+        seen = train if sample is None and not isinstance(train, AbstractFeed) else sample
+        if plan.looks and isinstance(model, AbstractSampler) and seen is not None and self.on.first:
+            self.monitor = Monitor(seen, held_out, self.judge_key)
         # the order of the rows is settled on the host, where nothing has to be compiled
-        self.order = np.asarray(jax.random.key_data(order_key)).tolist()
+        order = np.asarray(jax.random.key_data(order_key)).tolist()
+        self.feed.begin(order, self.batch, self.on)
         # how many steps the next call takes: found out as it goes, and no matter to the result
         self.count = 8
 
     def start(self) -> Progress:
         """The state before the first step."""
         state = self.stepper.init(self.model, key=self.init_key)
-        one = jax.eval_shape(lambda: _take(self.data, slice(self.batch)))
-        _, metrics = eqx.filter_eval_shape(self.stepper.step, state, one, self.step_key)
+        some = jax.tree.map(lambda part: np.resize(part, (self.batch, *part.shape[1:])),
+                            self.held_out)  # fmt: skip
+        _, metrics = eqx.filter_eval_shape(self.stepper.step, state, some, self.step_key)
         return Progress(
             state=state,
             best=state.model,
@@ -146,72 +154,98 @@ class Trainer:
 
     def trial(self, *, least: float = 0.3) -> Trial:
         """Compiles, and takes steps for `least` seconds, whose result is thrown away."""
-        now = self.start()
-        rows = jnp.asarray(np.arange(_MOST_STEPS * self.batch).reshape(_MOST_STEPS, -1) % self.size)
-        given = self.stepper, now.state, now.sums, self.data, rows.astype(jnp.int32)
+        now, (fed, most) = self._spread_out(self.start()), self.feed.call(0, 0, self.per_epoch)
         began = time.monotonic()
-        held_out = self.stepper, now.state, self.held_out, self.judge_key
-        call = _compiled(_steps, *given, jnp.asarray(1), self.step_key)
+        held_out = self.stepper, self.on.here(now.state), self.held_out, self.judge_key
+        given = self._given(now, fed, 1)
+        with self.on.known():
+            call = _compiled(_steps, *given)
         judge = _compiled(_evaluate, *held_out)
         compiling, count = time.monotonic() - began, 1
         memory = call.compiled.memory_analysis()
         while True:
-            step = _seconds(lambda n=count: call(*given, jnp.asarray(n), self.step_key)) / count
-            if step * count >= least or count == _MOST_STEPS:
+            given = self._given(now, fed, count)
+            step = _seconds(lambda now=given: call(*now)) / count
+            if step * count >= least or count == most:
                 break
-            count = min(4 * count, _MOST_STEPS)
+            count = min(4 * count, most)
         look = _seconds(lambda: judge(*held_out))
+        self.feed.end()
         parts = ("argument_size_in_bytes", "output_size_in_bytes", "temp_size_in_bytes")
         return Trial(compiling, step, look, sum(getattr(memory, part) for part in parts))
 
-    def run(self, progress: Progress, rows: list[Row], watch: Watch) -> Trained:
+    def run(self, progress: Progress, rows: Iterable[Row], watch: Watch) -> Trained:
         """Trains to the end of the plan, or until patience runs out.
 
         `rows` is the log so far; it grows by one row an epoch. Raises `TrainingFailed` when the
         loss is not finite, `Interrupted` when `watch.stop()` says so.
         """
-        rows, saved = list(rows), time.monotonic()
-        while progress.epoch < self.epochs and not self._patience_is_over(progress):
-            for now in self._epoch(progress, watch):
-                progress = now
-                if watch.stop():
-                    watch.save(progress)
-                    raise Interrupted(f"stopped in epoch {progress.epoch + 1}")
-                if time.monotonic() - saved > watch.every:
-                    watch.save(progress)
-                    saved = time.monotonic()
-            progress, row = self._judge(progress)
-            row |= self._look(progress, watch)
-            rows.append(row)
-            watch.row(row)
-        watch.save(progress)
-        return Trained(self._kept(progress), rows, progress.epoch, self._why(progress))
+        log, saved = Log(rows), time.monotonic()
+        progress = self._spread_out(progress)
+        try:
+            while progress.epoch < self.epochs and not self._patience_is_over(progress):
+                for now in self._epoch(progress, watch):
+                    progress = now
+                    stop, due = self._agreed(watch, saved)
+                    if stop:
+                        self._save(progress, watch)
+                        raise Interrupted(f"stopped in epoch {progress.epoch + 1}")
+                    if due:
+                        self._save(progress, watch)
+                        saved = time.monotonic()
+                progress, row = self._judge(progress)
+                row |= self._look(progress, watch)
+                log.append(row)
+                if self.on.first:
+                    watch.row(row)
+        finally:
+            self.feed.end()
+        self._save(progress, watch)
+        kept = self.on.here(self._kept(progress))
+        return Trained(kept, log, progress.epoch, self._why(progress))
+
+    def _spread_out(self, progress: Progress) -> Progress:
+        """The same progress on all devices."""
+        put = self.on.everywhere
+        return replace(progress, state=put(progress.state), best=put(progress.best),
+                       sums=put(progress.sums))  # fmt: skip
+
+    def _given(self, progress: Progress, fed: Call, count: int) -> tuple[Any, ...]:
+        """What the compiled loop takes."""
+        number, key = self.on.everywhere((np.asarray(count, np.int32), self.step_key))
+        return (self.stepper, progress.state, progress.sums, fed.data, fed.rows, number, key,
+                self.on)  # fmt: skip
 
     def _epoch(self, progress: Progress, watch: Watch) -> Iterator[Progress]:
         """The calls of one epoch, each followed by the progress it made."""
-        order = np.random.default_rng([*self.order, progress.epoch]).permutation(self.size)
         while progress.taken < self.per_epoch:
-            count = min(self.count, _MOST_STEPS, self.per_epoch - progress.taken)
-            first = progress.taken * self.batch
-            rows = np.zeros((_MOST_STEPS, self.batch), np.int32)
-            rows[:count] = order[first : first + count * self.batch].reshape(count, self.batch)
+            fed, count = self.feed.call(progress.epoch, progress.taken, self.count)
             began = time.monotonic()
-            state, sums, bad = _steps(
-                self.stepper,
-                progress.state,
-                progress.sums,
-                self.data,
-                jnp.asarray(rows),
-                jnp.asarray(count),
-                self.step_key,
-            )
+            with self.on.known():
+                state, sums, bad = _steps(*self._given(progress, fed, count))
             self._check(int(bad), progress)
             progress = replace(progress, state=state, sums=sums, taken=progress.taken + count)
-            seconds = max(time.monotonic() - began, 1e-6)
+            self._seconds = max(time.monotonic() - began, 1e-6), count
             done = progress.epoch * self.per_epoch + progress.taken
-            watch.tick(done, self.total, _means(sums, progress.taken))
+            if self.on.first:
+                watch.tick(done, self.total, _means(self.on.here(sums), progress.taken))
             yield progress
-            self.count = max(1, int(count * min(_CALL_SECONDS / seconds, 8.0)))
+
+    def _agreed(self, watch: Watch, saved: float) -> tuple[bool, bool]:
+        """Whether to stop and whether to save; and how many steps the next call takes."""
+        due = time.monotonic() - saved > watch.every
+        seconds, count = self._seconds
+        said = np.asarray([float(watch.stop()), float(due), seconds])
+        said = self.on.agreed(said)
+        # any of them may be asked to stop; the clock is the first one's
+        self.count = max(1, int(count * min(_CALL_SECONDS / said[0, 2], 8.0)))
+        return bool(said[:, 0].any()), bool(said[0, 1])
+
+    def _save(self, progress: Progress, watch: Watch) -> None:
+        if self.on.first:
+            watch.save(replace(progress, state=self.on.here(progress.state),
+                               best=self.on.here(progress.best),
+                               sums=self.on.here(progress.sums)))  # fmt: skip
 
     def _check(self, bad: int, before: Progress) -> None:
         if bad < 0:
@@ -219,24 +253,28 @@ class Trainer:
         # the last update of a call has not been judged by a loss yet
         unjudged = bad == int(before.state.step) + 1
         good = before.best if unjudged else before.state.model
-        raise TrainingFailed(self._what_failed(f"at step {bad}", bad), good)
+        raise TrainingFailed(self._what_failed(f"at step {bad}", bad), self.on.here(good))
 
     def _judge(self, progress: Progress) -> tuple[Progress, Row]:
         """Ends an epoch: the held-out loss, the best model so far, one row of the log."""
-        judged = jax.device_get(
-            _evaluate(self.stepper, progress.state, self.held_out, self.judge_key)
-        )
-        epoch, loss = progress.epoch + 1, float(judged["loss"])
+        state = self.on.here(progress.state)
+        judged = jax.device_get(_evaluate(self.stepper, state, self.held_out, self.judge_key))
+        names = sorted(judged)
+        said = self.on.agreed(np.asarray([float(judged[name]) for name in names]))[0]
+        judged = dict(zip(names, said.tolist(), strict=True))
+        epoch, loss = progress.epoch + 1, judged["loss"]
         if not math.isfinite(loss):
             what = self._what_failed("on held-out data", epoch * self.per_epoch)
-            raise TrainingFailed(what, progress.best)
+            raise TrainingFailed(what, self.on.here(progress.best))
         row = {"epoch": epoch, "step": epoch * self.per_epoch}
-        row |= {f"train_{k}": v for k, v in _means(progress.sums, self.per_epoch).items()}
-        row |= {f"held_out_{k}": float(v) for k, v in sorted(judged.items())}
+        sums = self.on.here(progress.sums)
+        row |= {f"train_{k}": v for k, v in _means(sums, self.per_epoch).items()}
+        row |= {f"held_out_{k}": v for k, v in judged.items()}
         if loss < progress.best_loss:
             best = progress.state.model
             progress = replace(progress, best=best, best_loss=loss, best_epoch=epoch)
-        return replace(progress, epoch=epoch, taken=0, sums=_zeros(progress.sums)), row
+        sums = self.on.everywhere(_zeros(progress.sums))
+        return replace(progress, epoch=epoch, taken=0, sums=sums), row
 
     def _look(self, progress: Progress, watch: Watch) -> Row:
         """What the monitor sees, in the epochs in which it looks; and a picture in some."""
@@ -246,12 +284,13 @@ class Trainer:
         shows = self._is_time(progress.epoch, self.plan.pictures)
         if not looks and not shows:
             return {}
-        drawn = self.monitor.draw(progress.state.model)
+        model = self.on.here(progress.state.model)
+        drawn = self.monitor.draw(model)
         if shows:
             watch.seen(progress.epoch, drawn)
         if not looks:
             return {}
-        look = self.monitor.look(progress.state.model, drawn)
+        look = self.monitor.look(model, drawn)
         return {f"look_{name}": value for name, value in look._asdict().items()}
 
     def _is_time(self, epoch: int, times: int) -> bool:
@@ -293,9 +332,10 @@ def _steps(
     state: State,
     sums: dict[str, Array],
     data: Rows,
-    rows: Int[Array, "most batch"],
+    rows: Int[Array, "most batch"] | None,
     count: Int[Array, ""],
     key: Key,
+    on: Placement,
 ) -> tuple[State, dict[str, Array], Int[Array, ""]]:
     """`count` steps in one compiled loop; also the first step whose loss was not finite."""
     arrays, static = eqx.partition(state, eqx.is_array)
@@ -304,10 +344,10 @@ def _steps(
         arrays, sums, bad = carry
         state = eqx.combine(arrays, static)
         key_now = jax.random.fold_in(key, state.step)
-        state, metrics = stepper.step(state, _take(data, rows[i]), key_now)
+        state, metrics = stepper.step(state, _take(data, i if rows is None else rows[i]), key_now)
         sums = {name: sums[name] + metrics[name] for name in sums}
         bad = jnp.where((bad < 0) & ~jnp.isfinite(metrics["loss"]), state.step, bad)
-        return eqx.filter(state, eqx.is_array), sums, bad
+        return on.hold((eqx.filter(state, eqx.is_array), sums, bad))
 
     carry = (arrays, sums, jnp.asarray(-1))
     arrays, sums, bad = jax.lax.fori_loop(0, count, body, carry)
@@ -340,15 +380,7 @@ def _zeros(names: Iterable[str]) -> dict[str, Array]:
     return {name: jnp.asarray(np.zeros((), np.float32)) for name in names}
 
 
-def _on_device(rows: Rows) -> Rows:
-    # networks train in float32; integers stay small, and become real one batch at a time
-    def put(part: np.ndarray) -> Num[Array, "n ..."]:
-        return jnp.asarray(part.astype(np.float32) if part.dtype.kind == "f" else part)
-
-    return jax.tree.map(put, rows)
-
-
-def _take(rows: Rows, which: Array | slice) -> Rows:
+def _take(rows: Rows, which: Array) -> Rows:
     return jax.tree.map(lambda part: part[which], rows)
 
 

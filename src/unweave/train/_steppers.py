@@ -50,10 +50,12 @@ class AbstractStepper(eqx.Module):
 
 
 class Descend(AbstractStepper):
-    """Gradient descent on one objective."""
+    """Gradient descent on one objective; with `rounded` the objective and its gradient are computed
+    in bfloat16, of which there are eight bits, and the numbers that descend stay as they are."""
 
     objective: Objective = eqx.field(static=True)
     optimiser: optax.GradientTransformation = eqx.field(static=True)
+    rounded: bool = eqx.field(static=True, default=False)
 
     def init(self, model: eqx.Module, *, key: Key) -> State:
         """The optimiser's start."""
@@ -63,7 +65,12 @@ class Descend(AbstractStepper):
         """One descent."""
 
         def loss(model: eqx.Module):
-            return self.objective(model, x, key, state.step)
+            if not self.rounded:
+                return self.objective(model, x, key, state.step)
+            # what a library of distributions holds in float32 meets bfloat16 here
+            with default_promotion():
+                found = self.objective(_as(jnp.bfloat16, model), _as(jnp.bfloat16, x), key, state.step)
+            return _as(jnp.float32, found)
 
         model, optimiser, metrics = _descend(loss, state.model, state.optimiser, self.optimiser)
         return State(model, optimiser, state.step + 1), metrics
@@ -114,6 +121,25 @@ class Adversarial(AbstractStepper):
         final = jnp.asarray(FINAL_STEP)
         loss, metrics = self.objective(state.model, state.rival, x, key, final)
         return {"loss": loss, **metrics}
+
+
+def in_bfloat16(stepper: AbstractStepper) -> AbstractStepper:
+    """The same steps with their objective in bfloat16.
+
+    **Raises:** `ValueError` for steppers other than `Descend`, whose players meet in ways in which
+    eight bits are too few.
+    """
+    if not isinstance(stepper, Descend):
+        raise ValueError(
+            f"bfloat16 is for models that descend on one objective, and this one is trained by "
+            f"{type(stepper).__name__}; leave bfloat16 out."
+        )
+    return Descend(stepper.objective, stepper.optimiser, rounded=True)
+
+
+def _as(kind: Any, tree: Any) -> Any:
+    """The floats of `tree` as `kind`."""
+    return jax.tree.map(lambda x: x.astype(kind) if eqx.is_inexact_array(x) else x, tree)
 
 
 def _descend(loss: Callable, player: Any, optimiser_state: Any, optimiser: Any):
