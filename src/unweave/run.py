@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ._course import Course
+from ._held import held
 from ._keys import split_on_host
 from ._programs import drop_programs
 from ._save import save_model
@@ -88,17 +89,40 @@ def fit(
     a run that was never interrupted; `force` replaces it. `source` is kept in the settings: how
     the data were made. The same `seed` gives the same model.
 
-    Raises `RunFolderError` where the folder cannot be used, `TrainingFailed` when the loss was
-    not finite (the last good model is saved), and `Interrupted` on Ctrl-C or SIGTERM, after
-    saving.
+    Raises `RunFolderError` where the folder cannot be used, `FolderInUse`, an `OSError`, where
+    another process works in it, `TrainingFailed` when the loss was not finite (the last good
+    model is saved), and `Interrupted` on Ctrl-C or SIGTERM, after saving. After an `OSError`, of
+    a full disk, say, every file is as it was or new, and `resume` goes on.
     """
     _check_observations(data)
     folder = RunFolder(Path(out)) if out is not None else None
     if resume and folder is None:
         raise RunFolderError("resume needs out, the folder of the run that is to go on.")
     settings = settings_of(recipe, source, seed)
-    if folder is not None:
+    given = (recipe, data, folder, resume, force, settings, checkpoint_every, quiet, trackers, seed)
+    if folder is None:
+        return _fit(*given)
+    if not folder.path.is_dir():
+        # what is refused leaves no folder
         _check_folder(folder, settings, resume=resume, force=force)
+    with held(folder.path):
+        _check_folder(folder, settings, resume=resume, force=force)
+        return _fit(*given)
+
+
+def _fit(
+    recipe: Recipe,
+    data: Split,
+    folder: RunFolder | None,
+    resume: bool,
+    force: bool,
+    settings: dict[str, Any],
+    checkpoint_every: float,
+    quiet: bool,
+    trackers: tuple[AbstractTracker, ...],
+    seed: int,
+) -> Run:
+    """The fit itself, into a folder that is free and held, or into none."""
     began = time.monotonic()
     build_key, train_key = split_on_host(jax.random.key(seed), 2)
     drop_programs()
