@@ -9,6 +9,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from ._files import naming
+
 # the lock is the operating system's and goes with the process that has it, however that ends; the
 # file beside it only says who that is
 _LOCK, _HOLDER = ".lock", ".holder"
@@ -43,7 +45,8 @@ def held(folder: Path, *, patience: float = 1.0) -> Iterator[None]:
         if first:
             now = datetime.datetime.now().astimezone().isoformat(" ", "seconds")
             who = f"process {os.getpid()} on {socket.gethostname()}, since {now}"
-            (folder / _HOLDER).write_text(who)
+            with naming(folder / _HOLDER):
+                (folder / _HOLDER).write_text(who)
         yield
     finally:
         with suppress(OSError):

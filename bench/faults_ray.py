@@ -1,0 +1,120 @@
+"""What fits on a Ray cluster lose with a machine of it: counts, and exit code 1 if anything.
+
+    python bench/faults_ray.py --fits 60 --kills 10 [--page]
+
+A cluster of two nodes on this machine. One of them is killed at random moments while fits run, and
+added again. Every fit must have its result, be told of once, and equal bit for bit what one process
+makes. The cluster is this script's own and ends with it.
+"""
+
+import argparse
+import os
+import pathlib
+import random
+import sys
+import tempfile
+import threading
+import time
+import warnings
+
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+# it lives for minutes, on this machine alone, and tells nobody
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+from unweave.data import heartbeats, split_at_random
+from unweave.recipes import vae
+from unweave.run import fit
+from unweave.spread import HERE, Lost, OnRay, spread
+
+
+def fitted(seed: int, epochs: int) -> bytes:
+    """The bytes of the model of a small fit."""
+    data = split_at_random(heartbeats(60, samples=16))
+    recipe = vae(latents=2, widths=(8,), epochs=epochs, batch=8)
+    with tempfile.TemporaryDirectory() as out:
+        fit(recipe, data, seed=seed, quiet=True, out=out)
+        return (pathlib.Path(out) / "model.safetensors").read_bytes()
+
+
+class Lightning(threading.Thread):
+    """Kills the second node so many times, after it has worked for a while, and adds it again."""
+
+    def __init__(self, cluster, cores: int, most: int, within: float, seed: int):
+        super().__init__(daemon=True)
+        self.cluster, self.cores, self.most, self.within = cluster, cores, most, within
+        self.rng, self.kills, self.over = random.Random(seed), 0, threading.Event()
+        self.node = cluster.add_node(num_cpus=cores)
+
+    def run(self) -> None:
+        while self.kills < self.most and not self.over.wait(self.rng.uniform(3, self.within)):
+            self.cluster.remove_node(self.node, allow_graceful=False)
+            self.kills += 1
+            time.sleep(1)
+            self.node = self.cluster.add_node(num_cpus=self.cores)
+
+
+def struck(fits: int, kills: int, *, within: float, epochs: int, seed: int) -> tuple[str, int]:
+    """The counts in a sentence, and how many things went wrong."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    alone = spread(lambda item: fitted(item, epochs), range(fits), on=HERE)
+    told: list[int] = []
+    with warnings.catch_warnings():
+        # Ray leaves its own pipes and processes for the collector
+        warnings.simplefilter("ignore", ResourceWarning)
+        cluster = Cluster(
+            initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
+        )
+        try:
+            ray.init(address=cluster.address, log_to_driver=False, logging_level="error")
+            storm = Lightning(cluster, 1, kills, within, seed)
+            began = time.monotonic()
+            storm.start()
+            # the node may be about to come when the cores are counted
+            found = spread(
+                lambda item: fitted(item, epochs), range(fits), on=OnRay(2),
+                done=lambda item, result: told.append(item),
+            )  # fmt: skip
+            took = time.monotonic() - began
+            storm.over.set()
+            storm.join()
+        finally:
+            ray.shutdown()
+            cluster.shutdown()
+    lost = sum(isinstance(result, Lost) for result in found)
+    equal = sum(a == b for a, b in zip(alone, found, strict=True))
+    once = sum(told.count(item) == 1 for item in range(fits))
+    sentence = (
+        f"{fits} fits on a cluster of two nodes, one of which was killed {storm.kills} times: "
+        f"{equal} of {fits} models byte-equal to those of one process, {once} of {fits} told of "
+        f"once, {lost} lost; all in {took:.0f} s"
+    )
+    return sentence, (fits - equal) + (fits - once) + lost + (storm.kills < kills)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Strikes, counts, tells."""
+    parser = argparse.ArgumentParser(description="Kills machines of a cluster, and counts.")
+    parser.add_argument("--fits", type=int, default=60)
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--within", type=float, default=12.0, help="seconds of a node at most")
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--page", action="store_true", help="write the counts into FAULTS.md")
+    options = parser.parse_args(arguments)
+    told, bad = struck(
+        options.fits, options.kills, within=options.within, epochs=options.epochs,
+        seed=options.seed,
+    )  # fmt: skip
+    if options.page:
+        from faults_keep import keep
+
+        keep("ray", [f"{told}."])
+    else:
+        print(told)
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
