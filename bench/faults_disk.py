@@ -320,7 +320,6 @@ def faults(each: int, seed: int, only: str | None = None) -> tuple[list[str], in
     rows, bad = [], 0
     with tempfile.TemporaryDirectory() as name:
         work, rng = pathlib.Path(name).resolve(), random.Random(seed)
-        os.environ["UNWEAVE_CACHE"] = str(work / "cache")
         folder = work / "disk"
         disk = Disk(folder)
         for scenario in scenarios(work):
@@ -351,16 +350,19 @@ def faults(each: int, seed: int, only: str | None = None) -> tuple[list[str], in
 
 
 def real_disk(times: int) -> tuple[str, int]:
-    """Runs on a file system of half a megabyte, which then gets more room."""
+    """Runs on a file system that is too small for them, which then gets more room."""
     if os.geteuid() != 0:
         return "A file system that is really full: skipped, for only root can mount one.", 0
     good = 0
     with tempfile.TemporaryDirectory() as name:
         place = pathlib.Path(name) / "small"
         place.mkdir()
+        expect((*FIT, "--out", pathlib.Path(name) / "whole"), 0)
+        whole = sum(len(content) for content in contents(pathlib.Path(name) / "whole").values())
+        most = whole * 9 // 10 // 1024
         for n in range(times):
             # from too small for the first checkpoint to nearly enough for the page
-            size = 8 + 400 * n // times
+            size = 8 + (most - 8) * n // times
             mount = ["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", str(place)]
             if subprocess.run(mount, capture_output=True).returncode:
                 return "A file system that is really full: skipped, for none can be mounted.", 0
@@ -393,8 +395,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--page", action="store_true", help="write the counts into FAULTS.md")
     options = parser.parse_args(arguments)
-    rows, bad = faults(options.each, options.seed, options.only)
-    told, more = real_disk(options.real) if options.real else ("", 0)
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["UNWEAVE_CACHE"] = cache
+        rows, bad = faults(options.each, options.seed, options.only)
+        told, more = real_disk(options.real) if options.real else ("", 0)
     lines = [
         "Each is a fault at something that is done with a file: made, written (half of it comes "
         "through), flushed or moved into place. Counted is where the verb ended with status 2 and "

@@ -18,6 +18,10 @@ import time
 import warnings
 
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+# every fit is of the same programs: they are compiled once, and kept for all workers
+CACHE = tempfile.TemporaryDirectory()
+os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE.name
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 # it lives for minutes, on this machine alone, and tells nobody
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
