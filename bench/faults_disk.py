@@ -330,9 +330,9 @@ def faults(each: int, seed: int, only: str | None = None) -> tuple[list[str], in
             kinds = sorted(scenario.counts)
             for fault, code in FAULTS.items():
                 good = 0
-                for n in range(each):
+                for _ in range(each):
                     # every kind in turn, and everything that is done with one
-                    kind = kinds[n % len(kinds)]
+                    kind = kinds[counted.total() % len(kinds)]
                     left = rng.randint(1, scenario.counts[kind])
                     wrong = scenario.broken(folder, disk, kind, left, code)
                     good += not wrong

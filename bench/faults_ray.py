@@ -16,12 +16,12 @@ import tempfile
 import threading
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 # every fit is of the same programs: they are compiled once, and kept for all workers
-CACHE = tempfile.TemporaryDirectory()
-os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE.name
-os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", f"{tempfile.gettempdir()}/unweave-faults")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 # it lives for minutes, on this machine alone, and tells nobody
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
@@ -40,24 +40,19 @@ def fitted(seed: int, epochs: int) -> bytes:
         return (pathlib.Path(out) / "model.safetensors").read_bytes()
 
 
-class Lightning(threading.Thread):
+def storm(cluster, kills: int, within: float, seed: int, over: threading.Event) -> int:
     """Kills the second node so many times, after it has worked for a while, and adds it again."""
-
-    def __init__(self, cluster, cores: int, most: int, within: float, seed: int):
-        super().__init__(daemon=True)
-        self.cluster, self.cores, self.most, self.within = cluster, cores, most, within
-        self.rng, self.kills, self.over = random.Random(seed), 0, threading.Event()
-        self.node = cluster.add_node(num_cpus=cores)
-
-    def run(self) -> None:
-        while self.kills < self.most and not self.over.wait(self.rng.uniform(3, self.within)):
-            self.cluster.remove_node(self.node, allow_graceful=False)
-            self.kills += 1
-            time.sleep(1)
-            self.node = self.cluster.add_node(num_cpus=self.cores)
+    rng = random.Random(seed)
+    node, struck = cluster.add_node(num_cpus=1), 0
+    while struck < kills and not over.wait(rng.uniform(3, within)):
+        cluster.remove_node(node, allow_graceful=False)
+        struck += 1
+        time.sleep(1)
+        node = cluster.add_node(num_cpus=1)
+    return struck
 
 
-def struck(fits: int, kills: int, *, within: float, epochs: int, seed: int) -> tuple[str, int]:
+def hit(fits: int, kills: int, *, within: float, epochs: int, seed: int) -> tuple[str, int]:
     """The counts in a sentence, and how many things went wrong."""
     import ray
     from ray.cluster_utils import Cluster
@@ -72,17 +67,23 @@ def struck(fits: int, kills: int, *, within: float, epochs: int, seed: int) -> t
         )
         try:
             ray.init(address=cluster.address, log_to_driver=False, logging_level="error")
-            storm = Lightning(cluster, 1, kills, within, seed)
-            began = time.monotonic()
-            storm.start()
-            # the node may be about to come when the cores are counted
-            found = spread(
-                lambda item: fitted(item, epochs), range(fits), on=OnRay(2),
-                done=lambda item, result: told.append(item),
-            )  # fmt: skip
+            began, over = time.monotonic(), threading.Event()
+
+            def work() -> list[bytes | Lost]:
+                try:
+                    return spread(
+                        lambda item: fitted(item, epochs), range(fits), on=OnRay(2),
+                        done=lambda item, result: told.append(item),
+                    )  # fmt: skip
+                finally:
+                    over.set()
+
+            # Ray starts nodes from the main thread only
+            with ThreadPoolExecutor(1) as beside:
+                working = beside.submit(work)
+                struck = storm(cluster, kills, within, seed, over)
+                found = working.result()
             took = time.monotonic() - began
-            storm.over.set()
-            storm.join()
         finally:
             ray.shutdown()
             cluster.shutdown()
@@ -90,11 +91,11 @@ def struck(fits: int, kills: int, *, within: float, epochs: int, seed: int) -> t
     equal = sum(a == b for a, b in zip(alone, found, strict=True))
     once = sum(told.count(item) == 1 for item in range(fits))
     sentence = (
-        f"{fits} fits on a cluster of two nodes, one of which was killed {storm.kills} times: "
+        f"{fits} fits on a cluster of two nodes, one of which was killed {struck} times: "
         f"{equal} of {fits} models byte-equal to those of one process, {once} of {fits} told of "
         f"once, {lost} lost; all in {took:.0f} s"
     )
-    return sentence, (fits - equal) + (fits - once) + lost + (storm.kills < kills)
+    return sentence, (fits - equal) + (fits - once) + lost + (struck < kills)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -107,7 +108,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--page", action="store_true", help="write the counts into FAULTS.md")
     options = parser.parse_args(arguments)
-    told, bad = struck(
+    told, bad = hit(
         options.fits, options.kills, within=options.within, epochs=options.epochs,
         seed=options.seed,
     )  # fmt: skip

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -40,11 +41,11 @@ with held(Path(sys.argv[1])):
 """
 
 
-@pytest.fixture
-def other(tmp_path):
-    """Another process, which works in the folder `run`."""
-    words = [sys.executable, "-c", HOLDER, str(tmp_path / "run")]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+@contextmanager
+def elsewhere(folder):
+    """Another process, which works in the folder."""
+    words = [sys.executable, "-c", HOLDER, str(folder)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
         yield process
@@ -64,25 +65,20 @@ FIT = ("fit", "pca", "heartbeats", "--samples", "16", "--quiet", "--no-report", 
     ],
 )
 def test_a_second_process_is_refused_and_a_killed_one_is_not_in_the_way(
-    words, other, unweave, refused, tmp_path
+    words, unweave, refused, tmp_path
 ):
     if "--resume" in words:
-        # a run that another process goes on with
+        unweave(*FIT)
+    with elsewhere(tmp_path / "run") as other:
+        told = refused(*words)
+        assert f"run is in use by process {other.pid} on " in told
+        assert "wait for it or end it, or work in another folder (--out)" in told
+        if "--resume" in words:
+            load_run(tmp_path / "run")  # reading is not refused
         other.kill()
         other.wait()
-        unweave(*FIT)
-        words_of = [sys.executable, "-c", HOLDER, str(tmp_path / "run")]
-        other = subprocess.Popen(words_of, stdout=subprocess.PIPE, text=True)
-        assert other.stdout is not None
-        other.stdout.readline()
-        load_run(tmp_path / "run")  # reading is not refused
-    told = refused(*words)
-    assert f"run is in use by process {other.pid} on " in told
-    assert "wait for it or end it, or work in another folder (--out)" in told
-    other.kill()
-    other.communicate()
-    if "compare" not in words:
-        unweave(*words)
+        if "compare" not in words:
+            unweave(*words)
 
 
 def test_a_folder_is_held_by_one_thread_and_by_that_as_often_as_it_likes(tmp_path):
@@ -117,13 +113,9 @@ def test_a_fit_of_a_comparison_that_another_process_does_is_no_note(tmp_path, mo
     compare(small_beats(), {"pca": pca(latents=2)}, out=tmp_path / "c", **more)
     (cell, *_) = (tmp_path / "c" / "fits").iterdir()
     monkeypatch.setattr("unweave.card._cells._PATIENCE", 0.1)
-    words = [sys.executable, "-c", HOLDER, str(cell)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        with pytest.raises(FolderInUse, match="is in use by process"):
-            compare(small_beats(), {"pca": pca(latents=2)}, out=tmp_path / "c", **more)
-        process.kill()
+    (cell / "readings.json").unlink()
+    with elsewhere(cell), pytest.raises(FolderInUse, match="is in use by process"):
+        compare(small_beats(), {"pca": pca(latents=2)}, out=tmp_path / "c", **more)
     assert not compare(small_beats(), {"pca": pca(latents=2)}, out=tmp_path / "c", **more).notes
 
 
@@ -311,13 +303,14 @@ def test_a_log_that_was_cut_off_in_the_middle_of_a_row_is_read(tmp_path):
     whole = log.read_bytes()
     for cut in np.linspace(1, len(whole) - 1, 7).astype(int):
         log.write_bytes(whole[:cut])
-        assert load_run(tmp_path).rows == run.rows[: whole[:cut].count(b"\n")]
+        assert load_run(tmp_path).rows == run.rows[: whole[:cut].count(b"}")]
 
 
 def in_short(script: str, *words: str) -> str:
     """What a script of `bench` prints where it succeeds."""
     done = subprocess.run(
-        [sys.executable, str(BENCH / script), *words], capture_output=True, text=True, timeout=300
-    )
+        [sys.executable, str(BENCH / script), *words], capture_output=True, text=True, timeout=300,
+        cwd=ROOT,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout

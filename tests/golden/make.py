@@ -12,6 +12,7 @@ import pathlib
 import shutil
 import sys
 
+import jax.numpy as jnp
 import numpy as np
 
 from unweave import Schema
@@ -55,8 +56,7 @@ def recipe() -> Recipe:
 
 def numbers(run) -> dict:
     """What is asked of a run that was read, and must come out the same."""
-    z = np.asarray([0.5, -1.0], np.float32)
-    x = np.asarray(run.examples[0], np.float32)
+    z, x = jnp.asarray([0.5, -1.0]), jnp.asarray(run.examples[0])
     return {
         "decoded": np.asarray(run.model.decode(z)).tolist(),
         "encoded": np.asarray(run.model.encode(x)).tolist(),
