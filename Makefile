@@ -7,14 +7,14 @@
 # make bench-series DATA=folder: measurements that were hidden, guessed by models of series
 # make bench-discovery PEERS=python-with-pysindy: equations found from data, against pysindy
 # make bench-explore: from a slider to a curve, in a headless Chromium
-# make faults: kills and damaged files, counted
+# make test-faults: kills, full disks, frozen workers, lost machines, counted into bench/FAULTS.md
 
 # the first that runs and is new enough
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: demo test test-all lint check docs bench bench-equations bench-flows bench-depth bench-discovery bench-series bench-explore faults clean
+.PHONY: demo test test-all lint check docs bench bench-equations bench-flows bench-depth bench-discovery bench-series bench-explore test-faults clean
 
 # made again when what it installs has changed
 .venv/ready: pyproject.toml constraints.txt
@@ -76,9 +76,14 @@ bench-series: .venv/ready
 bench-explore: .venv/ready
 	$(BIN)/python bench/explore.py
 
-faults: .venv/ready
-	$(BIN)/python bench/faults_file.py
-	$(BIN)/python bench/faults_run.py
+# the machines of a cluster need Ray: pip install 'unweave[ray]'
+test-faults: .venv/ready
+	$(BIN)/python bench/faults_file.py --page
+	$(BIN)/python bench/faults_run.py --page
+	$(BIN)/python bench/faults_disk.py --page
+	$(BIN)/python bench/faults_workers.py --page
+	$(BIN)/python bench/faults_problems.py --page
+	$(BIN)/python bench/faults_ray.py --page
 
 clean:
 	rm -rf .venv .cache site dist

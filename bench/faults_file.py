@@ -27,6 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--truncations", type=int, default=1_000)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--page", action="store_true", help="write the counts into FAULTS.md")
     parser.add_argument("--write-into", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.write_into:
@@ -34,10 +35,18 @@ def main(arguments: list[str] | None = None) -> int:
     rng = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        bad = flips(folder, options.flips, rng)
-        bad += truncations(folder, options.truncations, rng)
-        bad += kills(folder, options.kills, rng)
-    return 1 if bad else 0
+        counted = [
+            flips(folder, options.flips, rng),
+            truncations(folder, options.truncations, rng),
+            kills(folder, options.kills, rng),
+        ]
+    if options.page:
+        from faults_keep import keep
+
+        keep("file", [f"- {told}" for _, told in counted])
+    else:
+        print(*(told for _, told in counted), sep="\n")
+    return 1 if any(bad for bad, _ in counted) else 0
 
 
 def model_file(folder: pathlib.Path) -> pathlib.Path:
@@ -57,7 +66,7 @@ def loads(path: pathlib.Path) -> bool:
     return True
 
 
-def flips(folder: pathlib.Path, count: int, rng: random.Random) -> int:
+def flips(folder: pathlib.Path, count: int, rng: random.Random) -> tuple[int, str]:
     """Half of the flips in the header, which is a small part of the file; half anywhere."""
     path = model_file(folder)
     good = path.read_bytes()
@@ -70,11 +79,11 @@ def flips(folder: pathlib.Path, count: int, rng: random.Random) -> int:
         data[bit // 8] ^= 1 << bit % 8
         damaged.write_bytes(data)
         loaded += loads(damaged)
-    print(f"{count} single-bit flips: {loaded} loaded ({len(good)} bytes, header {header})")
-    return loaded
+    told = f"{count} single-bit flips: {loaded} loaded ({len(good)} bytes, header {header})"
+    return loaded, told
 
 
-def truncations(folder: pathlib.Path, count: int, rng: random.Random) -> int:
+def truncations(folder: pathlib.Path, count: int, rng: random.Random) -> tuple[int, str]:
     """Cuts at random lengths."""
     good = model_file(folder).read_bytes()
     damaged = folder / "damaged.safetensors"
@@ -82,11 +91,10 @@ def truncations(folder: pathlib.Path, count: int, rng: random.Random) -> int:
     for _ in range(count):
         damaged.write_bytes(good[: rng.randrange(len(good))])
         loaded += loads(damaged)
-    print(f"{count} truncations: {loaded} loaded")
-    return loaded
+    return loaded, f"{count} truncations: {loaded} loaded"
 
 
-def kills(folder: pathlib.Path, count: int, rng: random.Random) -> int:
+def kills(folder: pathlib.Path, count: int, rng: random.Random) -> tuple[int, str]:
     """Kills a process that writes one checkpoint again and again, at random instants."""
     path = folder / "checkpoint.safetensors"
     unreadable = 0
@@ -109,8 +117,8 @@ def kills(folder: pathlib.Path, count: int, rng: random.Random) -> int:
         for part in folder.glob(".*.part"):
             unfinished += 1
             part.unlink()
-    print(f"{count} kills during a write: {unreadable} unreadable ({unfinished} in mid-write)")
-    return unreadable
+    told = f"{count} kills during a write: {unreadable} unreadable ({unfinished} in mid-write)"
+    return unreadable, told
 
 
 def write_for_ever(path: pathlib.Path) -> None:

@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import unweave.cli._verbs  # noqa: F401, what a verb needs is imported before the first fork
+from unweave._tensors import ModelFileError, read_tensors
 from unweave.cli import main as unweave_main
 
 ARGUMENTS = (
@@ -43,6 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=2, help="how many at a time")
     parser.add_argument("--epochs", type=int, default=400)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--page", action="store_true", help="write the counts into FAULTS.md")
     options = parser.parse_args(arguments)
     settings = [*ARGUMENTS, "--epochs", str(options.epochs), "--patience", str(options.epochs)]
     began = time.monotonic()
@@ -57,13 +59,20 @@ def main(arguments: list[str] | None = None) -> int:
         for part in in_parallel(lambda n: kill_all(settings, folder, n, seconds, options.seed),
                                 shares, folder):  # fmt: skip
             counts += Counter(part)
-    print(
+    told = (
         f"{options.runs} runs, {counts['kills']} kills: {counts['unbegun']} before run.toml, "
         f"{counts['unsaved']} before the first checkpoint, {counts['resumed']} resumed from a "
-        f"checkpoint; final model and log: {counts['equal']} byte-equal, "
+        f"checkpoint, of which {counts['unreadable']} could not be read and {counts['older']} were "
+        f"older than one before; final model and log: {counts['equal']} byte-equal, "
         f"{counts['differing']} differing ({time.monotonic() - began:.0f} s)"
     )
-    return 1 if counts["differing"] else 0
+    if options.page:
+        from faults_keep import keep  # and with it JAX, which no fork of this process may share
+
+        keep("run", [told])
+    else:
+        print(told)
+    return 1 if counts["differing"] + counts["unreadable"] + counts["older"] else 0
 
 
 def uninterrupted(settings: list[str], folder: pathlib.Path) -> float:
@@ -131,7 +140,7 @@ def kill_and_resume(
     counts: Counter,
 ) -> None:
     """One run to its end, killed once or more often on the way."""
-    kills = 0
+    kills, reached = 0, -1
     process = start(settings, run, log)
     while kills == 0 or rng.random() < AGAIN:
         if not killed(process, rng.uniform(0, REACH * seconds), log):
@@ -149,11 +158,24 @@ def kill_and_resume(
             refused(settings, run, log)
         elif (run / "checkpoint.safetensors").exists():
             counts["resumed"] += 1
+            epoch = epoch_of(run)
+            counts["unreadable"] += epoch is None
+            counts["older"] += epoch is not None and epoch < reached
+            reached = reached if epoch is None else epoch
         else:
             counts["unsaved"] += 1
         process = start(settings, run, log, resume=begun)
     counts["kills"] += kills
     finish(process, log)
+
+
+def epoch_of(run: pathlib.Path) -> int | None:
+    """The epoch of the checkpoint; None where it cannot be read."""
+    try:
+        tensors, _ = read_tensors(run / "checkpoint.safetensors")
+    except ModelFileError:
+        return None
+    return int(tensors[".epoch"])
 
 
 def start(

@@ -1,5 +1,6 @@
 # floor 0: the protocol
 from ._course import Course as Course
+from ._held import FolderInUse as FolderInUse
 from ._latents import Latents as Latents
 from ._latents import Prior as Prior
 from ._latents import latents as latents

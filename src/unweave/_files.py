@@ -1,27 +1,60 @@
 """Files that appear whole or not at all."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to, which becomes `path` at the end, flushed to the disk, and not before.
+
+    A writer that fails or is killed leaves `path` as it was; one that is killed also leaves its
+    unfinished file `.<name>.<process>.part` beside it, which `sweep` removes.
+
+    **Raises:** `OSError` that names `path`, where the disk is full, say.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with naming(path):
+        try:
+            with part.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+        _sync(path.parent)
 
 
 def write_whole(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
-    """Writes a file beside `path`, flushes it to the disk and moves it into place.
+    """Writes a file in pieces, whole or not at all (see `written_whole`)."""
+    with written_whole(path) as file:
+        for piece in pieces:
+            file.write(piece)
 
-    A writer that is killed leaves `path` as it was, and its unfinished file
-    `.<name>.<process>.part` beside it, which `sweep` removes.
-    """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Lets errors of the operating system say which file they are about: the system itself does
+    so where a file is opened, and not where it is written or flushed."""
     try:
-        with part.open("wb") as file:
-            for piece in pieces:
-                file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+
+
+def flush(path: Path) -> None:
+    """Sends to the disk what was written into a file."""
+    handle = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(handle)
     finally:
-        part.unlink(missing_ok=True)
-    _sync(path.parent)
+        os.close(handle)
 
 
 def sweep(folder: Path) -> None:

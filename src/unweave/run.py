@@ -3,16 +3,18 @@
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from tqdm import tqdm
 
 from ._course import Course
+from ._held import held
 from ._join import ProcessesError
 from ._keys import split_on_host
 from ._programs import drop_programs
@@ -27,6 +29,7 @@ from .track import AbstractTracker
 from .train import (
     Interrupted,
     Log,
+    Placement,
     Progress,
     Recipe,
     Row,
@@ -97,40 +100,67 @@ def fit(
 
     With `devices` that many of JAX's share every batch, each its part, and end in what one would
     but for the order in which floats are added up; of several processes that `join` brought
-    together each calls this alike, all their devices share a
-    batch, and the first one measures and writes; the others' `result` is empty. With
-    `bfloat16` the loss and its gradient are computed in that precision, and the numbers that are
-    fitted stay float32.
+    together each calls this alike, all their devices share a batch, and the first one measures and
+    writes; the others' `result` is empty. With `bfloat16` the loss and its gradient are computed in
+    that precision, and the numbers that are fitted stay float32.
 
-    Raises `RunFolderError` where the folder cannot be used, `DevicesError` for devices that
-    there are not, `TrainingFailed` when the loss was not finite (the last good model is saved), and
-    `Interrupted` on Ctrl-C or SIGTERM, after
-    saving.
+    Raises `RunFolderError` where the folder cannot be used, `FolderInUse`, an `OSError`, where
+    another process works in it, `DevicesError` for devices that there are not, `ProcessesError`
+    where one of the processes was lost, `TrainingFailed` when the loss was not finite (the last
+    good model is saved), and `Interrupted` on Ctrl-C or SIGTERM, after saving. After an `OSError`,
+    of a full disk, say, every file is as it was or new, and `resume` goes on.
     """
     _check_observations(data)
     folder = RunFolder(Path(out)) if out is not None else None
-    on = placement(devices)
     if resume and folder is None:
         raise RunFolderError("resume needs out, the folder of the run that is to go on.")
     settings = settings_of(recipe, source, seed)
-    if folder is not None and (on.first or resume):
+    way = _Way(folder, resume, force, checkpoint_every, quiet, trackers, placement(devices),
+               bfloat16)  # fmt: skip
+    if folder is None or not (way.on.first or resume):
+        return _fit(recipe, data, settings, way, seed)
+    if not way.on.first or not folder.path.is_dir():
+        # what is refused leaves no folder
         _check_folder(folder, settings, resume=resume, force=force)
+    with held(folder.path) if way.on.first else nullcontext():
+        _check_folder(folder, settings, resume=resume, force=force)
+        return _fit(recipe, data, settings, way, seed)
+
+
+class _Way(NamedTuple):
+    """How a fit is carried out, which changes nothing of what it ends in."""
+
+    folder: RunFolder | None
+    resume: bool
+    force: bool
+    checkpoint_every: float
+    quiet: bool
+    trackers: tuple[AbstractTracker, ...]
+    on: Placement
+    bfloat16: bool
+
+
+def _fit(recipe: Recipe, data: Split, settings: dict[str, Any], way: _Way, seed: int) -> Run:
+    """The fit itself, into a folder that is free and held, or into none."""
+    folder, on = way.folder, way.on
     began = time.monotonic()
     build_key, train_key = split_on_host(jax.random.key(seed), 2)
     drop_programs()
-    solved = None if recipe.solve is None else recipe.solve(data.train, seed, _teller(quiet))
+    solved = None if recipe.solve is None else recipe.solve(data.train, seed, _teller(way.quiet))
     model = recipe.build(data.train, build_key) if solved is None else solved.model
-    if folder is not None and not resume and on.first:
+    if folder is not None and not way.resume and on.first:
         # not earlier, so that a recipe that does not fit the data leaves no run behind
-        folder.create(force=force)
+        folder.create(force=way.force)
         folder.write_settings(settings)
     how = "a closed form: there was nothing to iterate" if solved is None else "solved"
     trained = Trained(model, [], 0, how)
     schema = schema_for(data.train)
     if recipe.plan is not None:
-        trainer = trainer_of(recipe, model, data, on=on, bfloat16=bfloat16, key=train_key)
+        trainer = trainer_of(
+            recipe, model, data, on=on, bfloat16=way.bfloat16, key=train_key
+        )
         try:
-            trained = _train(trainer, data, folder, resume, checkpoint_every, quiet, trackers)
+            trained = _train(trainer, data, way)
         except TrainingFailed as failure:
             if folder is not None and on.first:
                 save_model(folder.model_file, failure.model, schema=schema)
@@ -260,18 +290,11 @@ def _check_folder(
             )
 
 
-def _train(
-    trainer: Trainer,
-    data: Split,
-    folder: RunFolder | None,
-    resume: bool,
-    checkpoint_every: float,
-    quiet: bool,
-    trackers: tuple[AbstractTracker, ...],
-) -> Trained:
+def _train(trainer: Trainer, data: Split, way: _Way) -> Trained:
+    folder = way.folder
     progress, rows = trainer.start(), Log()
     mark = fingerprint(data.train, data.validation) if folder is not None else ""
-    if folder is not None and resume:
+    if folder is not None and way.resume:
         progress = folder.load_progress(progress, mark)
         rows = Log(islice(folder.read_rows(), progress.epoch))
         if trainer.on.first:
@@ -281,7 +304,7 @@ def _train(
     pace = 0.1 if sys.stderr.isatty() else 10.0
     bar = tqdm(
         total=trainer.total, initial=done, unit="step", leave=False,
-        disable=quiet or not trainer.on.first,
+        disable=way.quiet or not trainer.on.first,
         mininterval=pace, dynamic_ncols=True,
     )  # fmt: skip
 
@@ -299,7 +322,7 @@ def _train(
             amiss[:] = _amiss(looked, trainer.epochs)
         if folder is not None:
             folder.add_row(metrics)
-        for tracker in trackers:
+        for tracker in way.trackers:
             tracker.log(metrics)
 
     def seen(epoch: int, observations: np.ndarray) -> None:
@@ -315,7 +338,7 @@ def _train(
             folder.save_progress(progress, mark)
 
     with bar, stop_on_signals(enabled=folder is not None) as stop:
-        watch = Watch(tick, row, seen, save, stop.is_set, checkpoint_every)
+        watch = Watch(tick, row, seen, save, stop.is_set, way.checkpoint_every)
         return trainer.run(progress, rows, watch)
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from .._files import write_whole
+from .._files import sweep, write_whole
+from .._held import held
 from ..data import Split
 from ..run import Run, fit, load_run, settings_of
 from ..train import Recipe, fingerprint
@@ -19,6 +20,8 @@ from ._peak import watched
 from ._row import Fitted, Reading, Row
 
 _READINGS, _MEMORY, _PARTS = "readings.json", "memory.json", "parts.npz"
+# a worker whose comparison was killed, or whose machine was lost, ends within so many seconds
+_PATIENCE = 60.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +54,22 @@ def run_cell(
     as well. Errors of the operating system, such as a full disk, say nothing of the recipe and
     are raised.
     """
-    place = None if kept is None else kept / cell_key(recipe, data, seed, share, elsewhere)
+    if kept is None:
+        return _cell(recipe, data, seed, rows, None, elsewhere)
+    place = kept / cell_key(recipe, data, seed, share, elsewhere)
+    with held(place, patience=_PATIENCE):
+        sweep(place)
+        return _cell(recipe, data, seed, rows, place, elsewhere)
+
+
+def _cell(
+    recipe: Recipe,
+    data: Split,
+    seed: int,
+    rows: Sequence[Row],
+    place: Path | None,
+    elsewhere: Split | None,
+) -> Cell:
     before = Cell() if place is None else _read(place)
     missing = [row for row in rows if row.key not in before.readings]
     if before.failed or not missing:

@@ -3,12 +3,15 @@
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from .._files import sweep
+from .._held import held
 from ..data import Split
 from ..run import settings_of
 from ..spread import HERE, Lost, Place, spread
@@ -53,8 +56,9 @@ def compare(
     changes but the seconds. A recipe that raises, or is killed twice, becomes a note.
 
     **Raises:** `ValueError` where there is nothing to compare, the parts of a split share an
-    observation, or the data elsewhere are of another shape; `Interrupted` on Ctrl-C, with
-    everything finished kept in `out`; what `spread` does where workers cannot begin.
+    observation, or the data elsewhere are of another shape; `FolderInUse`, an `OSError`, where
+    another process works in `out`; `Interrupted` on Ctrl-C, with everything finished kept in
+    `out`; what `spread` does where workers cannot begin.
     """
     _check(recipes, seeds)
     splits, others = _drawn(data, seeds), _drawn(elsewhere, seeds)
@@ -68,7 +72,10 @@ def compare(
     parts = shares_of(first, shares)
     kept = None if out is None else Path(out) / "fits"
     fits = _Fits(everyone, tuple(splits), tuple(others), tuple(rows), kept)
-    cells = _run(_tasks(everyone, seeds, parts, bool(others)), fits, on, quiet)
+    with nullcontext() if out is None else held(Path(out)):
+        if out is not None:
+            sweep(Path(out))
+        cells = _run(_tasks(everyone, seeds, parts, bool(others)), fits, on, quiet)
     trial = Trial(
         schema=first.test.schema,
         names=tuple(everyone),

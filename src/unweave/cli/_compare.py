@@ -70,8 +70,8 @@ def explorable(card: Mapping[str, Any], folder: Path) -> Iterator[tuple[str, Run
 
 def _place(options: argparse.Namespace) -> Place:
     """Where the fits run."""
-    if options.on == "ray":
-        return OnRay(options.workers)
+    if options.on is not None:
+        return OnRay(options.workers, None if options.on == "ray" else options.on)
     workers = 1 if options.workers is None else options.workers
     return HERE if workers == 1 else Processes(workers)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from .._files import write_whole
 from ..sources import Source, read_source
 from ._fit import given_source
 from ._output import Result, check_free
@@ -56,7 +57,7 @@ def discover_verb(options: argparse.Namespace) -> Result:
     if output is None:
         lines += ["", found.text.rstrip()]
     else:
-        output.write_text(found.text)
+        write_whole(output, [found.text.encode()])
         result["output"] = str(output)
         lines.append(f"equation: {output}")
     return result, "\n".join(lines)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import equinox as eqx
 import numpy as np
 
+from .._files import written_whole
 from .._model import AbstractDecoder
 from .._schema import Schema
 from ..data import Dataset, dataset
@@ -62,22 +63,26 @@ def write_codes(path: Path, codes: np.ndarray, data: Dataset, model: eqx.Module)
 
 
 def _write_array(path: Path, x: np.ndarray) -> None:
-    if path.suffix == ".npy":
-        np.save(path, x)
-    else:
-        np.savez_compressed(path, x=x)
+    with written_whole(path) as file:
+        if path.suffix == ".npy":
+            np.save(file, x)
+        else:
+            np.savez_compressed(file, x=x)
 
 
 def write_table(path: Path, table: "pd.DataFrame") -> None:
     """A table, its format by the file's name."""
-    if path.suffix == ".parquet":
-        table.to_parquet(path, index=False)
-    elif path.suffix in (".csv", ".tsv"):
-        table.to_csv(path, index=False, sep="\t" if path.suffix == ".tsv" else ",")
-    else:
+    if path.suffix not in (".parquet", ".csv", ".tsv"):
         raise ValueError(
             f"'{path.suffix}' is no format; end the name in .csv, .tsv, .parquet, .npy or .npz."
         )
+    with written_whole(path) as file:
+        if path.suffix == ".parquet":
+            # through memory: the file must stay open until it is flushed
+            file.write(table.to_parquet(index=False))
+        else:
+            separator = "\t" if path.suffix == ".tsv" else ","
+            table.to_csv(file, index=False, sep=separator, mode="wb")
 
 
 def _finite(value: Any) -> Any:

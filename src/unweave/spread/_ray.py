@@ -2,13 +2,18 @@
 
 import importlib
 import os
+import socket
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import cloudpickle
 
 from ._places import OnRay
 from ._workers import ALONE, AbstractWorkers, Answer, Died, Letter, answer, take_settings
+
+# seconds in which a cluster must answer
+_KNOCK = 10.0
 
 
 class RayTasks(AbstractWorkers):
@@ -22,7 +27,7 @@ class RayTasks(AbstractWorkers):
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
             local = on.address is None and "RAY_ADDRESS" not in os.environ
             more = {"include_dashboard": False, "num_cpus": on.workers or _cores()} if local else {}
-            ray.init(address=on.address, log_to_driver=False, logging_level="error", **more)
+            _join(ray, on.address, more)
         # a convolution's gradient has other bits with another number of XLA's threads
         cores = os.environ.get("NPROC", str(_cores()))
         self._task = ray.remote(
@@ -50,7 +55,9 @@ class RayTasks(AbstractWorkers):
         except self._ray.exceptions.RayTaskError:
             raise
         except self._ray.exceptions.RayError as error:
-            return i, Died(type(error).__name__)
+            # an answer that was on a machine when that was lost is lost with it
+            lost = self._ray.exceptions.NodeDiedError, self._ray.exceptions.ObjectLostError
+            return i, Died(type(error).__name__, machine=isinstance(error, lost))
 
     def end(self, *, at_once: bool) -> None:
         """Ends what was begun here, and the cluster where it was."""
@@ -66,6 +73,29 @@ def _far(letter: Letter, item: bytes, folder: str) -> bytes:
     os.chdir(folder)
     take_settings(letter.settings)
     return answer(cloudpickle.loads(letter.call), item)
+
+
+def _join(ray: Any, address: str | None, more: Mapping[str, Any]) -> None:
+    """Becomes a client of the cluster at `address` or in RAY_ADDRESS, or starts one here."""
+    where = address or os.environ.get("RAY_ADDRESS")
+    try:
+        _knock(where)
+        ray.init(address=address, log_to_driver=False, logging_level="error", **more)
+    except (OSError, ImportError, RuntimeError, ValueError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise ConnectionError(
+            f"no Ray cluster answers at {where or 'this machine'} ({why}); start one by 'ray start "
+            "--head', and on every other machine of it by 'ray start --address=HOST:6379'; where "
+            "it asks for a token set RAY_AUTH_MODE=token; from outside of the cluster give "
+            "ray://HOST:10001, which needs: pip install 'ray[client]'."
+        ) from error
+
+
+def _knock(address: str | None) -> None:
+    """Raises `OSError` where nobody listens, which Ray itself finds out after minutes."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK).close()
 
 
 def _library() -> Any:

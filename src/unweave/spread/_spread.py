@@ -1,6 +1,6 @@
 """The call: everything is done, wherever that is, and whoever dies of it."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -12,6 +12,9 @@ from ._places import HERE, Here, Place, Processes
 from ._processes import Crew
 from ._ray import RayTasks
 from ._workers import AbstractWorkers, Died, Letter, Raised, Value, settings_here
+
+# machines that may be lost under one item, for which it is not to blame
+_MACHINES = 20
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -39,12 +42,14 @@ def spread(
     and a compiled program that one worker keeps serves all, where JAX keeps them.
 
     **Arguments:** `on`, where; `begun(i)` and `done(i, result)` are called here, as items begin
-    and end in whatever order. A worker that is killed costs its item only, which is tried once
-    more, last of all; when that worker dies too the result is `Lost`.
+    and end in whatever order. A worker that is killed, or a process that gives no sign of life for
+    30 s, costs its item only, which is tried once more, last of all; when that worker dies too the
+    result is `Lost`. Where a whole machine of a cluster is lost its items are tried again, up to 20
+    times.
 
     **Raises:** what `call` raises, with the workers ended, as they are on Ctrl-C;
     `ChildProcessError` where no worker could begin; `TypeError` for what cannot be sent to one;
-    `ValueError` where Ray is missing.
+    `ValueError` where Ray is missing, `ConnectionError` where no cluster answers.
     """
     tell = _Tell(begun or (lambda i: None), done or (lambda i, result: None))
     if isinstance(on, Here) or not items:
@@ -91,6 +96,7 @@ def _sent(what: Any) -> bytes:
 def _by(workers: AbstractWorkers, items: Sequence[Any], tell: _Tell) -> list[Any]:
     waiting, results = deque(range(len(items))), {}
     dead: set[int] = set()
+    machines: Counter[int] = Counter()
     while len(results) < len(items):
         while waiting and workers.free:
             i = waiting.popleft()
@@ -103,6 +109,15 @@ def _by(workers: AbstractWorkers, items: Sequence[Any], tell: _Tell) -> list[Any
             case Died(before=True):
                 waiting.appendleft(i)
                 continue
+            case Died(machine=True) if machines[i] < _MACHINES:
+                machines[i] += 1
+                waiting.append(i)
+                continue
+            case Died(how, machine=True):
+                results[i] = Lost(
+                    f"the machines that worked on this were lost {machines[i] + 1} times ({how}); "
+                    "use machines that stay, or do it on this one (--workers 1)."
+                )
             case Died() if i not in dead:
                 # last, when fewer others want memory
                 dead.add(i)

@@ -33,10 +33,12 @@ class Raised:
 
 @dataclass(frozen=True)
 class Died:
-    """How a worker ended that was to give an answer; `before` it had the item in hand."""
+    """How a worker ended that was to give an answer; `before` it had the item in hand, or because
+    its whole `machine` was lost."""
 
     how: str
     before: bool = False
+    machine: bool = False
 
 
 Answer: TypeAlias = Value | Raised | Died

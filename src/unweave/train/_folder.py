@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tomli_w
 
-from .._files import sweep, write_whole
+from .._files import flush, naming, sweep, write_whole
 from .._save import ModelFile, load_leaves, load_model, save_leaves
 from ..data import Dataset
 from ._log import Log, Row
@@ -124,7 +124,7 @@ class RunFolder:
 
     def add_row(self, row: Row) -> None:
         """One more row of the log."""
-        with self.metrics_file.open("a") as file:
+        with naming(self.metrics_file), self.metrics_file.open("a") as file:
             file.write(json.dumps(row) + "\n")
 
     def read_rows(self) -> Log:
@@ -142,6 +142,10 @@ class RunFolder:
 
     def save_progress(self, progress: Progress, fingerprint: str) -> None:
         """A checkpoint, tied to the data by their `fingerprint`."""
+        # a checkpoint stands for the rows of its epochs, which are not written again
+        if self.metrics_file.exists():
+            with naming(self.metrics_file):
+                flush(self.metrics_file)
         save_leaves(self.checkpoint_file, progress, {"data": fingerprint})
 
     def load_progress(self, like: Progress, fingerprint: str) -> Progress:

@@ -95,7 +95,11 @@ class Placement:
         if self.mesh is None:
             return jax.tree.map(lambda x: jnp.asarray(x) if isinstance(x, np.ndarray) else x, tree)
         sharding = NamedSharding(self.mesh, spec)
-        return jax.tree.map(lambda x: _placed(x, sharding) if isinstance(x, np.ndarray | jax.Array) else x, tree)
+
+        def put(x: Any) -> Any:
+            return _placed(x, sharding) if isinstance(x, np.ndarray | jax.Array) else x
+
+        return jax.tree.map(put, tree)
 
 
 def placement(devices: int | None = None) -> Placement:
