@@ -11,6 +11,10 @@ from ._dataset import Split as Split
 from ._dataset import dataset as dataset
 from ._dataset import same_group as same_group
 from ._guard import DataError as DataError
+from ._moments import Moments as Moments
+from ._open_stored import open_stored as open_stored
+from ._store import store as store
+from ._stored import Stored as Stored
 from ._heart import FACTORS as FACTORS
 from ._heart import Factor as Factor
 from ._heart import beat_shapes as beat_shapes
