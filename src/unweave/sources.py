@@ -144,7 +144,8 @@ def read_source(source: Source) -> Dataset:
         signals = data.same_group(signals, [name.strip() for name in records.split(",")])
     if kind == "beats":
         cut = data.beats(signals, before=source.before, after=source.after, samples=source.samples)
-        return replace(cut, notes=cut.notes + _unnamed_patients(signals))
+        names = data.unnamed_patients([s.record for s in signals], [s.group for s in signals])
+        return replace(cut, notes=cut.notes + names)
     if kind == "windows":
         if source.length is None:
             raise ValueError(
@@ -209,23 +210,6 @@ def _with_inputs(source: Source) -> tuple[str, ...] | None:
         return source.columns
     more = (name for name in source.inputs or () if name not in source.columns)
     return (*source.columns, *more)
-
-
-def _unnamed_patients(signals: tuple[Signal, ...]) -> tuple[str, ...]:
-    """A note where records may share a patient without anyone knowing."""
-    groups = [signal.group for signal in signals]
-    unnamed = [
-        signal.record
-        for signal in signals
-        if signal.group == signal.record and groups.count(signal.group) == 1
-    ]
-    if len(signals) < 2 or not unnamed:
-        return ()
-    return (
-        f"Nothing names the patient of {', '.join(unnamed[:6])}{' …' if unnamed[6:] else ''}, so "
-        "each counts as a patient of its own. If some share one, a split by group leaks: say "
-        "--same-patient A,B.",
-    )
 
 
 def _one_of(name: str, value: str | None, choices: tuple[str, ...]) -> None:

@@ -12,7 +12,9 @@ from ._dataset import dataset as dataset
 from ._dataset import same_group as same_group
 from ._guard import DataError as DataError
 from ._moments import Moments as Moments
+from ._open_stored import is_zarr as is_zarr
 from ._open_stored import open_stored as open_stored
+from ._open_stored import too_large as too_large
 from ._store import store as store
 from ._stored import Stored as Stored
 from ._heart import FACTORS as FACTORS
@@ -27,6 +29,7 @@ from ._plant import planted as planted
 from ._read import guess_kind as guess_kind
 from ._read import read_rows as read_rows
 from ._read import read_signals as read_signals
+from ._read_wfdb import unnamed_patients as unnamed_patients
 from ._scale import Scale as Scale
 from ._split import split as split
 from ._split import split_at_random as split_at_random

@@ -11,6 +11,7 @@ import numpy as np
 from ._dataset import Dataset, Signal
 from ._guard import DataError, quoted
 from ._runs import regular_runs, sampling_step
+from ._windows import MAX_GAP
 from ._zarr import GROUPS, OBSERVATIONS, RECORDS, zarr
 
 # bytes of a chunk: reading one costs less than waiting for it
@@ -22,7 +23,7 @@ def store(
     path: str | Path,
     *,
     dtype: type[np.floating] = np.float32,
-    max_gap: int = 5,
+    max_gap: int = MAX_GAP,
 ) -> Path:
     """Writes recordings, or observations, as a Zarr store that is then read a part at a time.
 

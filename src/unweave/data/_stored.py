@@ -14,6 +14,7 @@ from ._dataset import Dataset
 from ._index import AbstractReader, Lines, kept_lines, shown
 from ._moments import Moments
 from ._transform import LEVEL, TRANSFORMS, AbstractTransform
+from ._windows import MAX_GAP, carry_at_most, gap_notes
 
 # numbers of one part when all are read, and of one stretch of a recording (16 MB in float64)
 _PART = 2**21
@@ -244,9 +245,15 @@ class Stored:
             samples = self.shelf.reader.read(run, 0, int(self.shelf.lengths[run]))
             gap = np.full((self.size - len(samples), samples.shape[1]), np.nan, samples.dtype)
             return np.concatenate([samples, gap])[None]
-        samples = self.shelf.reader.read(run, first, end)
         if not self._is_cut:
-            return samples[start - first]
+            return self.shelf.reader.read(run, first, end)[start - first]
+        if _transform(self.schema).carries:
+            # what a window's first samples carry on may lie before it
+            before = max(0, first - (MAX_GAP - 1))
+            samples = carry_at_most(self.shelf.reader.read(run, before, end), MAX_GAP - 1)
+            samples = samples[first - before :]
+        else:
+            samples = self.shelf.reader.read(run, first, end)
         if len(start) == 1:
             return samples[None]
         return samples[(start - first)[:, None] + np.arange(self.size)]
@@ -273,7 +280,10 @@ def stored_windows(
             "smaller length."
         )
     schema = _schema(shelf, "windows", (length, *shelf.lines.facts["item"]), transform)
-    return _of_runs(shelf, schema, size, step, count)
+    breaks = len(count) - len(np.unique(shelf.records))
+    bridged = shelf.lines.facts.get("bridged", 0)
+    cut = _of_runs(shelf, schema, size, step, count)
+    return replace(cut, notes=cut.notes + gap_notes(bridged, MAX_GAP, transform, breaks))
 
 
 def stored_series(shelf: Shelf) -> Stored:
