@@ -19,7 +19,8 @@ from ..targets import surprise
 from ._detect_data import Watched, read_watched
 from ._detect_figure import draw_strange
 from ._keep import answered, between, figure_lines, number
-from ._output import Result, check_free, write_table
+from ._output import Result, check_free
+from ._pieces import write_tables
 from ._progress import progress
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def detect_verb(options: argparse.Namespace) -> Result:
 
     from .. import plots  # Matplotlib is only loaded where something is drawn
 
-    write_table(path, pd.DataFrame(columns))
+    write_tables(path, [pd.DataFrame(columns)])
     drawn = _draw(next(iter(found.values())), watched, rate)
     file = None if drawn is None else str(plots.save(drawn[0], path.with_suffix(".svg")))
     result: dict[str, Any] = {

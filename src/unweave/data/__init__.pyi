@@ -15,7 +15,16 @@ from ._moments import Moments as Moments
 from ._open_stored import is_zarr as is_zarr
 from ._open_stored import open_stored as open_stored
 from ._open_stored import too_large as too_large
+from ._store import described as described
+from ._store import make_array as make_array
 from ._store import store as store
+from ._split_stored import Parted as Parted
+from ._split_stored import in_memory as in_memory
+from ._split_stored import part as part
+from ._split_stored import part_at_random as part_at_random
+from ._split_stored import part_by_group as part_by_group
+from ._split_stored import part_by_time as part_by_time
+from ._split_stored import part_whole as part_whole
 from ._stored import Stored as Stored
 from ._heart import FACTORS as FACTORS
 from ._heart import Factor as Factor

@@ -14,11 +14,12 @@ from ._shares import (
     hold_out_groups,
 )
 from ._split_stored import (
-    stored_at_random,
-    stored_by_group,
-    stored_by_time,
-    stored_split,
-    stored_whole,
+    in_memory,
+    part,
+    part_at_random,
+    part_by_group,
+    part_by_time,
+    part_whole,
 )
 from ._stored import Stored
 
@@ -49,7 +50,7 @@ def split(
     **Raises:** `ValueError` where that leaves a part empty.
     """
     if isinstance(data, Stored):
-        return stored_split(data, test=test, validation=validation, gap=gap, seed=seed)
+        return in_memory(part(data, test=test, validation=validation, gap=gap, seed=seed))
     if data.schema.kind in _WHOLE and len(data) < _FEW:
         parts = split_within(data, test=test, validation=validation)
         return replace(parts, how=f"{parts.how} Fewer than {_FEW} are too few to hold out whole.")
@@ -75,7 +76,7 @@ def split_by_group(
     **Raises:** `ValueError` for fewer than two groups, and where a part is left empty.
     """
     if isinstance(data, Stored):
-        return stored_by_group(data, test=test, validation=validation, seed=seed)
+        return in_memory(part_by_group(data, test=test, validation=validation, seed=seed))
     check_fractions(test, validation)
     held = hold_out_groups(data.groups, test, validation, seed)
     inside, test_rows = (
@@ -104,7 +105,7 @@ def split_by_time(
     **Raises:** `ValueError` where `gap` is shorter than a window, and where a part is empty.
     """
     if isinstance(data, Stored):
-        return stored_by_time(data, test=test, validation=validation, gap=gap)
+        return in_memory(part_by_time(data, test=test, validation=validation, gap=gap))
     check_fractions(test, validation)
     gap = _gap(data, gap)
     parts = [_in_time(data.spans, rows, test, validation, gap) for rows in _by_record(data.records)]
@@ -122,7 +123,7 @@ def split_at_random(
     several groups, which would be on both sides, and where a part is left empty.
     """
     if isinstance(data, Stored):
-        return stored_at_random(data, test=test, validation=validation, seed=seed)
+        return in_memory(part_at_random(data, test=test, validation=validation, seed=seed))
     check_fractions(test, validation)
     groups = len(np.unique(data.groups))
     if 1 < groups < len(data):
@@ -205,7 +206,7 @@ def split_none(data: Dataset | Stored) -> Split:
     if not len(data):
         raise ValueError("there are no observations; give at least one.")
     if isinstance(data, Stored):
-        return stored_whole(data)
+        return in_memory(part_whole(data))
     how = (
         f"Nothing was held out: the same {len(data)} observations train, validate and test, so "
         "measures say how closely these are described and nothing of new ones."

@@ -1,6 +1,7 @@
 """Splits of data on disk, made on their index: nothing is read but the samples that are kept."""
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,21 +21,28 @@ _MOST_ROWS = 4096
 _MOST_NUMBERS = 2**24
 
 
-def stored_split(
-    data: Stored, *, test: float, validation: float, gap: float | None, seed: int
-) -> Split:
+class Parted(NamedTuple):
+    """Data on disk in three parts, of which nothing has been read, and how they were parted."""
+
+    train: Stored
+    validation: Stored
+    test: Stored
+    how: str
+
+
+def part(data: Stored, *, test: float, validation: float, gap: float | None, seed: int) -> Parted:
     """The default, as `split` chooses it."""
     groups = len(np.unique(data.groups))
     if 3 <= groups < len(data):
-        return stored_by_group(data, test=test, validation=validation, seed=seed)
+        return part_by_group(data, test=test, validation=validation, seed=seed)
     if len(_by_record(data)) < len(data):
-        return stored_by_time(data, test=test, validation=validation, gap=gap)
+        return part_by_time(data, test=test, validation=validation, gap=gap)
     if groups == 2:
-        return stored_by_group(data, test=test, validation=validation, seed=seed)
-    return stored_at_random(data, test=test, validation=validation, seed=seed)
+        return part_by_group(data, test=test, validation=validation, seed=seed)
+    return part_at_random(data, test=test, validation=validation, seed=seed)
 
 
-def stored_by_group(data: Stored, *, test: float, validation: float, seed: int) -> Split:
+def part_by_group(data: Stored, *, test: float, validation: float, seed: int) -> Parted:
     """Whole groups, as `split_by_group` draws them."""
     check_fractions(test, validation)
     groups = data.groups
@@ -49,7 +57,7 @@ def stored_by_group(data: Stored, *, test: float, validation: float, seed: int) 
     return _parts(data, train, check, tests, f"By group: {held.words()} Validation: {words}.")
 
 
-def stored_by_time(data: Stored, *, test: float, validation: float, gap: float | None) -> Split:
+def part_by_time(data: Stored, *, test: float, validation: float, gap: float | None) -> Parted:
     """The first part of each record trains, the next validates, the last tests."""
     check_fractions(test, validation)
     gap = _gap(data, gap)
@@ -67,7 +75,7 @@ def stored_by_time(data: Stored, *, test: float, validation: float, gap: float |
     return _parts(data, data.take(train), data.take(check), data.take(tests), how)
 
 
-def stored_at_random(data: Stored, *, test: float, validation: float, seed: int) -> Split:
+def part_at_random(data: Stored, *, test: float, validation: float, seed: int) -> Parted:
     """Draws whole records, which must be independent of each other.
 
     **Raises:** `ValueError` where several come from one group.
@@ -95,7 +103,7 @@ def stored_at_random(data: Stored, *, test: float, validation: float, seed: int)
     return _parts(data, train, check, tests, how)
 
 
-def stored_whole(data: Stored) -> Split:
+def part_whole(data: Stored) -> Parted:
     """Nothing held out."""
     how = (
         f"Nothing was held out: the same {len(data)} observations train, validate and test, so "
@@ -104,25 +112,31 @@ def stored_whole(data: Stored) -> Split:
     return _parts(data, data, data, data, how, lost=False)
 
 
+def in_memory(parted: Parted) -> Split:
+    """The split that training takes: samples of the parts in memory, and all training data on
+    disk. The samples are read, and the moments of the training data taken, now."""
+    train = parted.train
+    most = max(1, min(_MOST_ROWS, _MOST_NUMBERS // train.schema.size))
+    counts = {"training": train, "validation": parted.validation, "test": parted.test}
+    some = [f"{most:,} of {len(n):,} {name}" for name, n in counts.items() if len(n) > most]
+    note = (
+        f"The data stay on the disk: {', '.join(some)} observations, evenly spread, stand for all "
+        "except in training by steps."
+    )
+    train = replace(train, notes=(*train.notes, note)) if some else train
+    held_out = (part.sample(most) for part in (parted.validation, parted.test))
+    return Split(train.thinned(most), *held_out, how=parted.how, stored=train)
+
+
 def _parts(
     data: Stored, train: Stored, validation: Stored, test: Stored, how: str, *, lost: bool = True
-) -> Split:
-    """The split, with samples of its parts in memory."""
+) -> Parted:
     counts = {"training": len(train), "validation": len(validation), "test": len(test)}
     check_counts(counts, len(data), len(np.unique(data.records)))
     left = len(data) - sum(counts.values())
     if lost and left:
         how += f" {left} observations in the gaps are left out."
-    most = max(1, min(_MOST_ROWS, _MOST_NUMBERS // data.schema.size))
-    some = ", ".join(f"{most:,} of {n:,} {name}" for name, n in counts.items() if n > most)
-    note = (
-        f"The data stay on the disk: {some} observations, evenly spread, stand for all except in "
-        "training by steps."
-    )
-    train = replace(train, notes=(*train.notes, note)) if some else train
-    return Split(
-        train.thinned(most), validation.sample(most), test.sample(most), how=how, stored=train
-    )
+    return Parted(train, validation, test, how)
 
 
 def _pieces(data: Stored, mask: np.ndarray) -> Stored:

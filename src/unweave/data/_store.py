@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .._schema import Schema
 from ._dataset import Dataset, Signal
 from ._guard import DataError, quoted
 from ._runs import regular_runs, sampling_step
@@ -55,14 +56,24 @@ def store(
     return path
 
 
+def described(schema: Schema) -> dict[str, Any]:
+    """The attributes by which a Zarr array of observations says what they are."""
+    return {
+        "channels": list(schema.channels), "units": list(schema.units), "step": schema.step,
+        "origin": schema.origin, "time_unit": schema.time_unit,
+    }  # fmt: skip
+
+
 def make_array(
-    group: Any, name: str, shape: tuple[int, ...], dtype: np.dtype, attributes: dict[str, Any]
-) -> Any:
-    """An empty array of a Zarr group, in chunks along its first axis."""
+    path: Path, name: str | None, shape: tuple[int, ...], dtype: np.dtype,
+    attributes: dict[str, Any],
+) -> Any:  # fmt: skip
+    """An empty Zarr array, in chunks along its first axis: the store itself, or `name` in it."""
     each = max(1, int(np.prod(shape[1:])) * dtype.itemsize)
     fast = zarr().codecs.BloscCodec(cname="lz4", clevel=3, shuffle="shuffle")
-    return group.create_array(
-        name,
+    return zarr().create_array(
+        str(path),
+        name=name,
         shape=shape,
         dtype=dtype,
         chunks=(max(1, min(shape[0], _CHUNK // each)), *shape[1:]),
@@ -89,7 +100,7 @@ def _write_signals(
             about = {
                 "record": signal.record, "group": signal.group, "start": float(run.times[0])
             }  # fmt: skip
-            array = make_array(group, f"{number:07d}", run.values.shape, np.dtype(dtype), about)
+            array = make_array(part, f"{number:07d}", run.values.shape, np.dtype(dtype), about)
             array[:] = run.values.astype(dtype)
             number += 1
     if first is None:
@@ -119,13 +130,9 @@ def _write_dataset(data: Dataset, part: Path, dtype: type[np.floating]) -> None:
             "they are cut from."
         )
     kind = np.dtype(dtype) if x.dtype.kind == "f" else x.dtype
-    group = zarr().open_group(str(part), mode="w")
-    about = {
-        "channels": list(schema.channels), "units": list(schema.units), "step": schema.step,
-        "origin": schema.origin, "time_unit": schema.time_unit,
-    }  # fmt: skip
-    make_array(group, OBSERVATIONS, x.shape, kind, about)[:] = x.astype(kind)
+    zarr().open_group(str(part), mode="w")
+    make_array(part, OBSERVATIONS, x.shape, kind, described(schema))[:] = x.astype(kind)
     for name, words in ((RECORDS, data.records), (GROUPS, data.groups)):
         names, codes = np.unique(words.astype(str), return_inverse=True)
-        array = make_array(group, name, (len(x),), np.dtype(np.int32), {"names": names.tolist()})
+        array = make_array(part, name, (len(x),), np.dtype(np.int32), {"names": names.tolist()})
         array[:] = codes.astype(np.int32)
