@@ -140,6 +140,10 @@ class Stored:
             notes=self.notes,
         )
 
+    def names(self, rows: np.ndarray) -> np.ndarray:
+        """The name of the recording of each of these rows, without reading any."""
+        return self.shelf.records[self._places(np.asarray(rows, np.int64))[0]]
+
     def spans(self, rows: np.ndarray) -> np.ndarray:
         """The first and the last time `(n, 2)` of rows, without reading any."""
         return self._spans(*self._places(np.asarray(rows, np.int64)))
