@@ -12,8 +12,8 @@ SOURCE = ROOT / "src" / "unweave"
 
 # a module or room may import what stands on a lower floor, and nothing on its own
 FLOORS = {
-    "_files": -1, "_libraries": -1, "_programs": -1,
-    "_course": 0, "_explicit": 0, "_held": 0, "_keys": 0, "_latents": 0,
+    "_cache": -1, "_files": -1, "_libraries": -1, "_programs": -1,
+    "_course": 0, "_explicit": 0, "_held": 0, "_join": 0, "_keys": 0, "_latents": 0,
     "_least_squares": 0, "_rows": 0, "_schema": 0, "_transport": 0, "_version": 0, "spread": 0,
     "_noise": 1, "_model": 1, "_replay": 1, "_tensors": 1,
     "_budgets": 2, "_families": 2, "_describe": 2, "_adapt": 2, "_check": 2, "_many": 2, "data": 2,

@@ -71,6 +71,10 @@ from .data import LOG_RETURN as LOG_RETURN
 from .data import Z_SCORE as Z_SCORE
 from .data import DataError as DataError
 from .data import Dataset as Dataset
+from .data import Moments as Moments
+from .data import Stored as Stored
+from .data import open_stored as open_stored
+from .data import store as store
 from .data import Factor as Factor
 from .data import Scale as Scale
 from .data import Signal as Signal

@@ -1,6 +1,7 @@
 """Files that appear whole or not at all."""
 
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,25 +9,42 @@ from typing import BinaryIO
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to, which becomes `path` at the end, flushed to the disk, and not before.
+def made_whole(path: Path) -> Iterator[Path]:
+    """A place for a file or a folder, which becomes `path` at the end, flushed to the disk, and not
+    before.
 
     A writer that fails or is killed leaves `path` as it was; one that is killed also leaves its
-    unfinished file `.<name>.<process>.part` beside it, which `sweep` removes.
+    unfinished `.<name>.<process>.part` beside it, which `sweep` removes.
 
     **Raises:** `OSError` that names `path`, where the disk is full, say.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     with naming(path):
         try:
-            with part.open("wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, path)
+            yield part
+            if part.is_file():
+                flush(part)
+            if path.is_dir():
+                # a folder is not replaced in one step: the old one stands aside meanwhile
+                old = part.with_suffix(".old")
+                os.replace(path, old)
+                os.replace(part, path)
+                shutil.rmtree(old)
+            else:
+                os.replace(part, path)
         finally:
-            part.unlink(missing_ok=True)
+            if part.is_dir():
+                shutil.rmtree(part, ignore_errors=True)
+            else:
+                part.unlink(missing_ok=True)
         _sync(path.parent)
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to, which becomes `path` at the end and not before (see `made_whole`)."""
+    with made_whole(path) as part, part.open("wb") as file:
+        yield file
 
 
 def write_whole(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
@@ -60,7 +78,10 @@ def flush(path: Path) -> None:
 def sweep(folder: Path) -> None:
     """Removes what writers that were killed have left unfinished in `folder`."""
     for part in folder.glob(".*.part"):
-        part.unlink(missing_ok=True)
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
 
 
 def _sync(folder: Path) -> None:

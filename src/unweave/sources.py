@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import data
-from .data import Dataset, Signal, Split
+from .data import Dataset, Parted, Signal, Split, Stored
 
 #: Built-in data, by name: rows that are ready, or signals that are cut as a file's would be.
 BUILT_IN_ROWS: Mapping[str, Callable[[], Dataset]] = {
@@ -37,7 +37,8 @@ class Source:
     (`length`, `step` in samples, `transform`) and the split (`split` one of `SPLITS`, `test`,
     `validation`, `gap`). Of more than `most` observations so many are kept, evenly spread over all.
     With `by_file` each path is read on its own, and its name is the label of
-    its observations.
+    its observations. With `stream` the data stay on the disk (`open_stored`), as those of a Zarr
+    store always do.
     """
 
     paths: tuple[str, ...]
@@ -62,6 +63,7 @@ class Source:
     inputs: tuple[str, ...] | None = None
     by_file: bool = False
     most: int | None = None
+    stream: bool = False
 
     def __post_init__(self):
         if not self.paths:
@@ -77,6 +79,11 @@ class Source:
                 raise ValueError(
                     f"{name} is {getattr(self, name)}; give a share between 0 and 1, such as 0.2."
                 )
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the data stay on the disk."""
+        return self.stream or any(data.is_zarr(path) for path in self.paths)
 
     def settings(self) -> dict[str, Any]:
         """As plain values, for `run.toml`."""
@@ -97,11 +104,35 @@ class Source:
 
 def open_source(source: Source, *, seed: int = 0) -> Split:
     """Reads, cuts and splits; `seed` draws what a split by group or at random draws."""
-    return split_source(source, read_source(source), seed=seed)
+    return split_source(source, read_observations(source), seed=seed)
 
 
-def split_source(source: Source, observations: Dataset, *, seed: int = 0) -> Split:
+def read_observations(source: Source) -> Dataset | Stored:
+    """The observations before any split: in memory, or on the disk where they stay there."""
+    on_disk = source.streamed and source.most is None
+    return open_stored_source(source) if on_disk else read_source(source)
+
+
+def part_source(source: Source, observations: Stored, *, seed: int = 0) -> Parted:
+    """Observations on disk parted as `source` says; nothing is read."""
+    shares = {"test": source.test, "validation": source.validation}
+    if source.split == "group":
+        return data.part_by_group(observations, **shares, seed=seed)
+    if source.split == "time":
+        return data.part_by_time(observations, **shares, gap=source.gap)
+    if source.split == "random":
+        return data.part_at_random(observations, **shares, seed=seed)
+    if source.split == "within":
+        data.split_within(observations)  # which says that it is not done
+    if source.split == "none":
+        return data.part_whole(observations)
+    return data.part(observations, **shares, gap=source.gap, seed=seed)
+
+
+def split_source(source: Source, observations: Dataset | Stored, *, seed: int = 0) -> Split:
     """The observations parted as `source` says."""
+    if isinstance(observations, Stored):
+        return data.in_memory(part_source(source, observations, seed=seed))
     shares = {"test": source.test, "validation": source.validation}
     if source.split == "group":
         return data.split_by_group(observations, **shares, seed=seed)
@@ -116,10 +147,64 @@ def split_source(source: Source, observations: Dataset, *, seed: int = 0) -> Spl
     return data.split(observations, **shares, gap=source.gap, seed=seed)
 
 
+def read_some(source: Source, most: int) -> Dataset:
+    """At most so many observations, evenly spread over all, wherever these are."""
+    found = read_observations(source)
+    return found.sample(most) if isinstance(found, Stored) else found.thinned(most)
+
+
+def open_stored_source(source: Source) -> Stored:
+    """The observations of data that stay on the disk.
+
+    **Raises:** `ValueError` for what is not done with such data.
+    """
+    for field, word in (("channel", "--channel"), ("inputs", "--inputs"), ("by_file", "by_file")):
+        if getattr(source, field):
+            raise ValueError(
+                f"data on the disk are not read with {word}; leave it out, or read the data into "
+                "memory (without --stream, or --most 5000)."
+            )
+    ready = source.kind in ("rows", "images")
+    if source.kind not in (None, "windows", "series", "rows", "images"):
+        raise ValueError(
+            f"{source.kind} are not cut from data on the disk; use --kind windows --length SAMPLES "
+            "or --kind series."
+        )
+    if source.kind == "windows" and source.length is None:
+        raise ValueError("windows need a length in samples; give --length, such as 256.")
+    found = data.open_stored(
+        source.paths,
+        length=None if source.kind == "series" or ready else source.length,
+        step=source.step,
+        transform=data.TRANSFORMS[source.transform],
+        time=source.time,
+        columns=source.columns,
+        rate=source.rate,
+        by=source.by or (),
+        same_patient=[
+            [name.strip() for name in records.split(",")] for records in source.same_patient
+        ],
+    )
+    if source.kind is not None and ready != (found.schema.kind in ("rows", "images")):
+        raise ValueError(
+            f"{source.paths[0]} holds {found.schema.kind}, not {source.kind}; leave --kind out."
+        )
+    return found
+
+
 def read_source(source: Source) -> Dataset:
-    """The observations, all of them or `most`, before any split."""
+    """The observations, all of them or `most`, before any split.
+
+    **Raises:** `ValueError` where all of them are asked for and stay on the disk, and where they
+    might not fit into memory.
+    """
     if source.most is not None:
-        return read_source(replace(source, most=None)).thinned(source.most)
+        return read_some(replace(source, most=None), source.most)
+    if source.streamed:
+        raise ValueError(
+            f"the data of {source.paths[0]} stay on the disk, and this needs them in memory; give "
+            "--most 5000, which reads so many, evenly spread over all."
+        )
     if source.by_file:
         return _labelled_by_file(source)
     name = source.paths[0] if len(source.paths) == 1 else ""
@@ -132,6 +217,8 @@ def read_source(source: Source) -> Dataset:
         kind = source.kind or _kind_of(source)
         if kind in ("rows", "images"):
             return data.read_rows(source.paths, unit=source.unit)
+        if kind in ("windows", "series") and (large := data.too_large(source.paths)):
+            raise ValueError(large)
         signals = data.read_signals(
             source.paths,
             time=source.time,
@@ -144,7 +231,8 @@ def read_source(source: Source) -> Dataset:
         signals = data.same_group(signals, [name.strip() for name in records.split(",")])
     if kind == "beats":
         cut = data.beats(signals, before=source.before, after=source.after, samples=source.samples)
-        return replace(cut, notes=cut.notes + _unnamed_patients(signals))
+        names = data.unnamed_patients([s.record for s in signals], [s.group for s in signals])
+        return replace(cut, notes=cut.notes + names)
     if kind == "windows":
         if source.length is None:
             raise ValueError(
@@ -209,23 +297,6 @@ def _with_inputs(source: Source) -> tuple[str, ...] | None:
         return source.columns
     more = (name for name in source.inputs or () if name not in source.columns)
     return (*source.columns, *more)
-
-
-def _unnamed_patients(signals: tuple[Signal, ...]) -> tuple[str, ...]:
-    """A note where records may share a patient without anyone knowing."""
-    groups = [signal.group for signal in signals]
-    unnamed = [
-        signal.record
-        for signal in signals
-        if signal.group == signal.record and groups.count(signal.group) == 1
-    ]
-    if len(signals) < 2 or not unnamed:
-        return ()
-    return (
-        f"Nothing names the patient of {', '.join(unnamed[:6])}{' …' if unnamed[6:] else ''}, so "
-        "each counts as a patient of its own. If some share one, a split by group leaks: say "
-        "--same-patient A,B.",
-    )
 
 
 def _one_of(name: str, value: str | None, choices: tuple[str, ...]) -> None:

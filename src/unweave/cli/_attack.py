@@ -42,7 +42,7 @@ from ..robust import (
     wilson,
 )
 from ..run import Run, load_run
-from ..sources import Source, read_source, split_source
+from ..sources import Source, open_source
 from ._attack_surrogates import MOST_ASKED, transfers
 from ._keep import answered, between, figure_lines, figure_path, number, save_figure, share
 from ._output import Result
@@ -190,7 +190,7 @@ def _parts(fitted: Run) -> Split:
             "unweave.attack(run.model, x, budget=...)."
         )
     source = Source.from_settings(settings)
-    return split_source(source, read_source(source), seed=int(fitted.settings["seed"]))
+    return open_source(source, seed=int(fitted.settings["seed"]))
 
 
 def _subject(

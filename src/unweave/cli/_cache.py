@@ -1,9 +1,8 @@
 """Compiled programs, kept in the user's cache folder from one command to the next."""
 
-import os
-
 import jax
-import platformdirs
+
+from .._cache import cache_folder
 
 
 def use_compilation_cache() -> None:
@@ -11,9 +10,9 @@ def use_compilation_cache() -> None:
 
     The command line does this for itself; a program that imports unweave decides for itself.
     """
-    folder = os.environ.get("UNWEAVE_CACHE", platformdirs.user_cache_dir("unweave"))
-    if not folder:
+    folder = cache_folder()
+    if folder is None:
         return
-    jax.config.update("jax_compilation_cache_dir", folder)
+    jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

@@ -2,7 +2,8 @@
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from os.path import isdir
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,15 +12,23 @@ import numpy as np
 
 from .. import detect
 from .._model import AbstractDecoder, AbstractDensity, AbstractEncoder
-from ..data import Dataset
+from ..data import Dataset, Stored
 from ..detect import Calibrated, Detector, Score
 from ..networks.series import SpanReader
 from ..run import Run, load_run
 from ..targets import surprise
-from ._detect_data import Watched, read_watched
+from ._detect_data import (
+    Watched,
+    is_on_disk,
+    read_watched,
+    watched_on_disk,
+    watched_settings,
+)
 from ._detect_figure import draw_strange
+from ._detect_stream import Judge, by_one, by_the_others, drawn_of, scores_of, tables
 from ._keep import answered, between, figure_lines, number
-from ._output import Result, check_free, write_table
+from ._output import Result, check_free
+from ._pieces import counted, write_tables
 from ._progress import progress
 
 if TYPE_CHECKING:
@@ -44,12 +53,13 @@ OF_RUNS = ("reconstruction", "by-sample", "surprise", "latents", "prior", "joint
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """What one judge says of all observations."""
+    """What one judge says of all observations, or of those that are `drawn` out of more."""
 
     score: Score
     scores: np.ndarray
     held: np.ndarray | None
     run: Run | None
+    drawn: Watched | None = None
 
 
 def detect_verb(options: argparse.Namespace) -> Result:
@@ -57,8 +67,12 @@ def detect_verb(options: argparse.Namespace) -> Result:
     rate = options.false_alarms
     runs = {word: load_run(_parts(word)[0]) for word in options.judges if isdir(_parts(word)[0])}
     path = _path(options)
+    first = next(iter(runs.values()), None)
+    settings = watched_settings(options, first)
     with progress(options, f"reading {options.data[0]}") as say:
-        watched = read_watched(options, next(iter(runs.values()), None))
+        if is_on_disk(settings):
+            return _on_disk(options, runs, path, *watched_on_disk(options, first, settings))
+        watched = read_watched(options, settings, first)
         found, columns, accounts, lines = {}, _identity(watched.data), {}, []
         for word in options.judges:
             say(f"judging by {word}")
@@ -69,23 +83,59 @@ def detect_verb(options: argparse.Namespace) -> Result:
             lines.append(line)
     import pandas as pd  # a quarter of a second that most verbs need not wait for
 
+    write_tables(path, [pd.DataFrame(columns)])
+    return _told(options, found, accounts, lines, path, watched, len(watched.data))
+
+
+def _on_disk(
+    options: argparse.Namespace, runs: Mapping[str, Run], path: Path, data: Stored, watched: Watched
+) -> Result:
+    """The same of data that stay on the disk."""
+    rate = options.false_alarms
+    learned = {word: _learned(word, runs.get(word), data, watched, options)
+               for word in options.judges}  # fmt: skip
+    scores = scores_of({word: judge for word, (_, judge) in learned.items()}, data)
+    held = None if watched.held is None else watched.held.take(watched.apart)
+    watched = replace(watched, apart=slice(None))
+    found, accounts, lines, places = {}, {}, [], {}
+    for word, (score, _) in learned.items():
+        mine = scores[word] if held is None else score(held.observations, held.conditions)
+        drawn, part = drawn_of(data, scores[word], watched)
+        run = runs.get(word)
+        found[word] = one = _Found(score, part, mine[np.isfinite(mine)], run, drawn)
+        calibrated = _calibrated(one, watched)
+        accounts[word], line = _summary(word, score, scores[word], calibrated, watched, rate)
+        lines.append(f"{line}.")
+        level = _level(score, watched)
+        places[word] = partial(_places, word, one, watched.normal, level=level)
+    by = {word: _calibrated(one, watched) for word, one in found.items()}
+    write_tables(path, counted(tables(data, scores, by, places, rate), len(data), "writing"))
+    return _told(options, found, accounts, lines, path, watched, len(data))
+
+
+def _told(
+    options: argparse.Namespace, found: Mapping[str, _Found], accounts: dict[str, Any],
+    lines: list[str], path: Path, watched: Watched, n: int,
+) -> Result:  # fmt: skip
+    """What was found, with its figure, kept with the runs that were asked."""
     from .. import plots  # Matplotlib is only loaded where something is drawn
 
-    write_table(path, pd.DataFrame(columns))
+    rate = options.false_alarms
     drawn = _draw(next(iter(found.values())), watched, rate)
     file = None if drawn is None else str(plots.save(drawn[0], path.with_suffix(".svg")))
     result: dict[str, Any] = {
-        "n": len(watched.data), "n_normal": len(watched.normal), "rate": rate,
+        "n": n, "n_normal": len(watched.normal), "rate": rate,
         "known": watched.known, "detectors": accounts, "output": str(path), "figure": file,
         "notes": list(watched.notes),
     }  # fmt: skip
     answers = _answers(options, found, watched, result, lines)
-    lines += [*watched.notes, f"scores: {path}"]
+    lines = [*lines, *watched.notes, f"scores: {path}"]
     return answered(result, [*lines, *figure_lines(file)], answers, options)
 
 
 def _draw(one: _Found, watched: Watched, rate: float) -> Any:
-    return draw_strange(one.score, one.scores, watched, _calibrated(one, watched), rate)
+    seen = one.drawn or watched
+    return draw_strange(one.score, one.scores, seen, _calibrated(one, watched), rate)
 
 
 def _answers(
@@ -145,15 +195,11 @@ def _rows(word: str, account: Mapping[str, Any], result: dict[str, Any]) -> list
 def _judge(word: str, run: Run | None, watched: Watched, options: argparse.Namespace) -> _Found:
     data, normal, held = watched.data, watched.normal, watched.held
     if run is not None:
-        if data.schema.shape != run.schema.shape:
-            raise ValueError(
-                f"the observations have shape {data.schema.shape}, and the model of {word} takes "
-                f"{run.schema.shape}; read them as the run did (see its run.toml)."
-            )
+        _check_shape(word, run, data.schema.shape)
         score = score_of_run(run, _parts(word)[1], normal)
         beside = None if held is None else score(held.observations, held.conditions)
         return _Found(score, score(data.observations, data.conditions), beside, run)
-    detector = _detector(word, data)
+    detector = _detector(word)
     seed = options.seed
     score = detector.fit(normal.observations, normal.conditions, seed=seed)
     if not watched.known:
@@ -161,6 +207,29 @@ def _judge(word: str, run: Run | None, watched: Watched, options: argparse.Names
         return _Found(score, own, own, None)
     beside = None if held is None else score(held.observations, held.conditions)
     return _Found(score, score(data.observations, data.conditions), beside, None)
+
+
+def _learned(
+    word: str, run: Run | None, data: Stored, watched: Watched, options: argparse.Namespace
+) -> tuple[Score, Judge]:
+    """The score by which a judge says where, and what judges each piece of data on disk."""
+    if run is not None:
+        _check_shape(word, run, data.schema.shape)
+        score = score_of_run(run, _parts(word)[1], watched.normal)
+        return score, by_one(score)
+    detector, normal = _detector(word), watched.normal
+    if not watched.known:
+        return by_the_others(detector, normal, len(data), seed=options.seed)
+    score = detector.fit(normal.observations, normal.conditions, seed=options.seed)
+    return score, by_one(score)
+
+
+def _check_shape(word: str, run: Run, shape: tuple[int, ...]) -> None:
+    if shape != run.schema.shape:
+        raise ValueError(
+            f"the observations have shape {shape}, and the model of {word} takes "
+            f"{run.schema.shape}; read them as the run did (see its run.toml)."
+        )
 
 
 def score_of_run(run: Run, word: str, normal: Dataset) -> Score:
@@ -191,7 +260,7 @@ def score_of_run(run: Run, word: str, normal: Dataset) -> Score:
     return asked[word]()
 
 
-def _detector(word: str, data: Dataset) -> Detector:
+def _detector(word: str) -> Detector:
     name, _, number = word.partition(":")
     if name == "matrix-profile" and number.isdecimal():
         return detect.matrix_profile(int(number))
@@ -207,27 +276,15 @@ def _account(
     word: str, one: _Found, watched: Watched, rate: float
 ) -> tuple[dict[str, Any], dict[str, Any], str]:
     """What is said of one judge: for the object, for the table, and in a sentence."""
-    account: dict[str, Any] = {"score": one.score.name, "unit": one.score.unit}
     columns: dict[str, Any] = {f"{word} score": one.scores}
     calibrated = _calibrated(one, watched)
-    sentence = f"{word} ({one.score.name}): "
+    account, sentence = _summary(word, one.score, one.scores, calibrated, watched, rate)
     n = len(one.scores)
     if calibrated is not None:
         flags = calibrated.flags(one.scores, rate)
         columns |= {f"{word} p": calibrated.p_values(one.scores), f"{word} flagged": flags}
-        low, high = calibrated.achieved(rate)
-        account |= {
-            "flagged": int(flags.sum()), "threshold": calibrated.threshold(rate),
-            "calibrated_on": len(calibrated.scores), "achieved": [low, high],
-        }  # fmt: skip
-        sentence += (
-            f"{int(flags.sum())} of {n} flagged at {100 * rate:.3g} % false alarms "
-            f"({len(calibrated.scores)} {'held-out normal' if watched.known else 'other'} "
-            f"observations put the rate between {100 * low:.2g} and {100 * high:.2g} %)"
-        )
-    else:
-        sentence += f"{n} scores without p-values, since no normal observation was held out"
-    columns |= _places(word, one, watched)
+    level = _level(one.score, watched)
+    columns |= _places(word, one, watched.normal, watched.data, level=level)
     if watched.truth is not None and 0 < watched.truth.sum() < n:
         area, precision = detect.auroc(one.scores, watched.truth), detect.aupr(
             one.scores, watched.truth)  # fmt: skip
@@ -240,12 +297,43 @@ def _account(
     return account, columns, sentence + "."
 
 
-def _places(word: str, one: _Found, watched: Watched) -> dict[str, Any]:
+def _summary(
+    word: str, score: Score, scores: np.ndarray, calibrated: Calibrated | None, watched: Watched,
+    rate: float,
+) -> tuple[dict[str, Any], str]:  # fmt: skip
+    """How many are flagged, and at which rate of false alarms: for the object, and in words."""
+    account: dict[str, Any] = {"score": score.name, "unit": score.unit}
+    sentence, n = f"{word} ({score.name}): ", len(scores)
+    if calibrated is None:
+        return account, (
+            sentence + f"{n} scores without p-values, since no normal observation was held out"
+        )
+    flags = calibrated.flags(scores, rate)
+    low, high = calibrated.achieved(rate)
+    account |= {
+        "flagged": int(flags.sum()), "threshold": calibrated.threshold(rate),
+        "calibrated_on": len(calibrated.scores), "achieved": [low, high],
+    }  # fmt: skip
+    return account, sentence + (
+        f"{int(flags.sum())} of {n} flagged at {100 * rate:.3g} % false alarms "
+        f"({len(calibrated.scores)} {'held-out normal' if watched.known else 'other'} "
+        f"observations put the rate between {100 * low:.2g} and {100 * high:.2g} %)"
+    )
+
+
+def _level(score: Score, watched: Watched) -> float | None:
+    """What a sample's part of a score is at most in most normal observations, if it has parts."""
+    parts = score.within is not None and watched.normal.schema.is_series
+    return watched.usual_part(score) if parts else None
+
+
+def _places(
+    word: str, one: _Found, normal: Dataset, data: Dataset, *, level: float | None
+) -> dict[str, Any]:
     """Where each observation is strangest, and which latent moved most."""
-    data, columns = watched.data, {}
-    if one.score.within is not None and data.schema.is_series:
+    columns = {}
+    if level is not None:
         times = np.asarray(data.schema.times)
-        level = watched.usual_part(one.score)
         spans = one.score.spans(data.observations, data.conditions, level=level)
         columns |= {
             f"{word} from": times[spans[:, 0]],
@@ -254,8 +342,8 @@ def _places(word: str, one: _Found, watched: Watched) -> dict[str, Any]:
     model = None if one.run is None or one.score.places is not None else one.run.model
     if isinstance(model, AbstractEncoder):
         moved = detect.moved_latents(
-            model, data.observations, watched.normal.observations, data.conditions,
-            normal_conditions=watched.normal.conditions,
+            model, data.observations, normal.observations, data.conditions,
+            normal_conditions=normal.conditions,
         )  # fmt: skip
         most = np.argmax(np.abs(moved), axis=1)
         names = detect.latent_names(model, moved.shape[1])

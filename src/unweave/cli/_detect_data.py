@@ -8,11 +8,22 @@ from typing import Any
 import numpy as np
 
 from .. import detect
-from ..data import Dataset
+from ..data import Dataset, Stored
 from ..detect import Score
 from ..run import Run
-from ..sources import Source, read_source, split_source
+from ..sources import Source, open_stored_source, read_source, split_source
 from ._fit import given_source
+
+#: Observations on disk that detectors learn from where nothing is said to be normal.
+MOST_LEARNED = 2048
+_NOT_KNOWN = (
+    "Nothing was said to be normal, so every observation is judged by the others: a low p "
+    "means rare. Say --normal FILES for more."
+)
+_OVERLAPPING = (
+    "Windows overlap, so p-values are by those of the held-out ones that do not; "
+    "neighbours are not exchangeable, and flags come in runs."
+)
 
 
 @dataclass(frozen=True)
@@ -78,43 +89,90 @@ class Watched:
         return parts
 
 
-def read_watched(options: argparse.Namespace, run: Run | None) -> Watched:
-    """Reads the data, and what is normal: of `--normal`, else of the run's own, else nothing."""
+def watched_settings(options: argparse.Namespace, run: Run | None) -> dict[str, Any]:
+    """How the data are read: as the run's own, but for what was said."""
     settings = given_source(options)
     if run is not None:
         settings = {**run.settings["data"], **settings}
-    if settings.get("kind") == "windows" and "step" not in settings and "length" in settings:
+    on_disk = settings.get("kind") is None and Source.from_settings(settings).streamed
+    windows = settings.get("kind") == "windows" or on_disk
+    if windows and "step" not in settings and "length" in settings:
         # windows overlap, so that a sample is judged by several
         settings["step"] = max(1, int(settings["length"]) // 8)
+    return settings
+
+
+def is_on_disk(settings: Mapping[str, Any]) -> bool:
+    """Whether the data stay on the disk."""
+    source = Source.from_settings(settings)
+    return source.streamed and source.most is None
+
+
+def read_watched(
+    options: argparse.Namespace, settings: Mapping[str, Any], run: Run | None
+) -> Watched:
+    """Reads the data, and what is normal: of `--normal`, else of the run's own, else nothing."""
     data, samples = _labelled(settings, options.labels)
     truth, notes = _truth(data, samples, options), list(data.notes)
-    if options.normal:
-        pool, marks = _labelled({**settings, "paths": list(options.normal)}, options.labels)
-    elif run is not None:
-        pool, marks = read_source(Source.from_settings(run.settings["data"])), None
-    else:
-        notes.append(
-            "Nothing was said to be normal, so every observation is judged by the others: a low p "
-            "means rare. Say --normal FILES for more."
-        )
+    if run is None and not options.normal:
         every = slice(None)
-        return Watched(data, data, data, every, False, truth, samples, tuple(notes))
-    wrong = _truth(pool, marks, options)
-    own_source = Source.from_settings(settings if options.normal else run.settings["data"])  # pyright: ignore[reportOptionalMemberAccess]
-    if wrong is not None:
-        pool = pool.take(np.flatnonzero(~wrong))
-        notes.append(f"{int(wrong.sum())} observations of --normal are not normal and left out.")
-    seed = int(run.settings["seed"]) if run is not None and not options.normal else options.seed
-    split = split_source(replace(own_source, test=max(own_source.test, 0.25)) if options.normal
-                         else own_source, pool, seed=seed)  # fmt: skip
-    held = split.test
+        return Watched(data, data, data, every, False, truth, samples, (*notes, _NOT_KNOWN))
+    normal, held, more = read_normal(options, run, settings)
     apart = _apart(held)
     if len(held.observations[apart]) < len(held):
-        notes.append(
-            "Windows overlap, so p-values are by those of the held-out ones that do not; "
-            "neighbours are not exchangeable, and flags come in runs."
-        )
-    return Watched(data, split.train, held, apart, True, truth, samples, tuple(notes))
+        more += (_OVERLAPPING,)
+    return Watched(data, normal, held, apart, True, truth, samples, (*notes, *more))
+
+
+def watched_on_disk(
+    options: argparse.Namespace, run: Run | None, settings: Mapping[str, Any]
+) -> tuple[Stored, Watched]:
+    """Data that stay on the disk, and samples of what is normal, or of all where nothing is known
+    to be; `data` of what is watched is empty until something is drawn."""
+    for name, word in (("labels", "--labels"), ("normal_class", "--normal-class")):
+        if getattr(options, name) is not None:
+            raise ValueError(
+                f"{word} is not read from data on the disk; leave it out, or give --most 5000."
+            )
+    data = open_stored_source(Source.from_settings(settings))
+    none = data.read(np.empty(0, np.int64))
+    if run is None and not options.normal:
+        notes = (*data.notes, _NOT_KNOWN)
+        some = data.sample(MOST_LEARNED)
+        return data, Watched(none, some, None, slice(None), False, None, None, notes)
+    normal, held, more = read_normal(options, run, settings)
+    apart = _apart(held)
+    if len(held.observations[apart]) < len(held):
+        more += (_OVERLAPPING,)
+    notes = (*data.notes, *more)
+    return data, Watched(none, normal, held, apart, True, None, None, notes)
+
+
+def read_normal(
+    options: argparse.Namespace, run: Run | None, settings: Mapping[str, Any]
+) -> tuple[Dataset, Dataset, tuple[str, ...]]:
+    """What is normal, in a part to learn from and one that was held out, and notes."""
+    notes: tuple[str, ...] = ()
+    if options.normal:
+        settings = {**settings, "paths": list(options.normal)}
+        source = Source.from_settings(settings)
+        source = replace(source, test=max(source.test, 0.25))
+        seed = options.seed
+    else:
+        assert run is not None
+        settings, seed = run.settings["data"], int(run.settings["seed"])
+        source = Source.from_settings(settings)
+    marks = None
+    if is_on_disk(settings):
+        pool: Dataset | Stored = open_stored_source(source)
+    else:
+        pool, marks = _labelled(settings, options.labels if options.normal else None)
+        wrong = _truth(pool, marks, options)
+        if wrong is not None:
+            pool = pool.take(np.flatnonzero(~wrong))
+            notes = (f"{int(wrong.sum())} observations of --normal are not normal and left out.",)
+    split = split_source(source, pool, seed=seed)
+    return split.train, split.test, notes
 
 
 def _labelled(settings: Mapping[str, Any], column: str | None) -> tuple[Dataset, np.ndarray | None]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import detect
-from ..data import restore
+from ..data import Dataset, restore
 from ..detect import Calibrated, Score
 from ._detect_data import Watched
 
@@ -44,7 +44,7 @@ def _recording(plots, score: Score, scores: np.ndarray, watched: Watched, thresh
     )
     by_sample = detect.over_samples(scores[rows], begin, length, total)
     values, truth = np.full(total, np.nan), np.zeros(total, bool)
-    x = restore(data.observations[rows], data.schema)
+    x = _restored(data.take(rows))
     for row, start in enumerate(begin):
         values[start : start + length] = x[row, :, 0]
         if watched.samples is not None:
@@ -70,7 +70,7 @@ def _observations(plots, score: Score, scores: np.ndarray, watched: Watched, cal
     """The strangest observations, each with its strangest stretch."""
     data = watched.data
     most = np.argsort(-scores, kind="stable")[:6]
-    x, normal = data.observations[most], watched.normal.observations
+    x = data.observations[most]
     spans = np.tile([0, data.schema.shape[0]], (len(most), 1))
     if score.within is not None:
         beside = detect.take(data.conditions, most)
@@ -81,8 +81,8 @@ def _observations(plots, score: Score, scores: np.ndarray, watched: Watched, cal
     if calibrated is not None:
         p = calibrated.p_values(scores[most])
         titles = [f"{name}: p = {value:.2g}" for name, value in zip(titles, p, strict=True)]
-    usual = np.nanmean(restore(normal, watched.normal.schema), axis=0)
-    x = restore(x, data.schema)
+    usual = np.nanmean(_restored(watched.normal), axis=0)
+    x = _restored(data.take(most))
     figure = plots.strangest(x, usual, data.schema, spans=spans, titles=titles)
     time = data.schema.axes[0]
     columns: dict[str, Any] = {time: np.asarray(data.schema.times)}
@@ -90,3 +90,8 @@ def _observations(plots, score: Score, scores: np.ndarray, watched: Watched, cal
         columns[f"{channel}, usual"] = usual[:, c]
         columns |= {f"{channel}, {i + 1}: {t}": x[i, :, c] for i, t in enumerate(titles)}
     return figure, "The strangest observations, each over the mean normal one.", columns
+
+
+def _restored(data: Dataset) -> np.ndarray:
+    """The observations in the user's units, each where it was."""
+    return restore(data.observations, data.schema, references=data.references)

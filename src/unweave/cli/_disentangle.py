@@ -11,7 +11,7 @@ from .. import show
 from .._model import AbstractDecoder, require
 from ..data import Dataset
 from ..run import Run, load_run
-from ..sources import Source, read_source
+from ..sources import Source, read_some, read_source
 from ._keep import answered, figure_lines, figure_path, number, save_figure
 from ._output import Result
 from ._progress import is_silent, progress
@@ -251,9 +251,10 @@ def _rows(made: "Dictionary") -> tuple[tuple[str, ...], ...]:
 
 def _observations(fitted: Run, table: str | None) -> Dataset:
     """What the run was fitted to, read again, at most so many; with the factors of a table."""
-    data = read_source(Source.from_settings(dict(fitted.settings["data"])))
+    source = Source.from_settings(dict(fitted.settings["data"]))
     if table is None:
-        return data.thinned(_MOST)
+        return read_some(source, _MOST)
+    data = read_source(source)
     import pandas as pd  # a quarter of a second that most verbs need not wait for
 
     with Path(table).open() as file:

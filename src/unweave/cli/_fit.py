@@ -14,7 +14,7 @@ from .._estimate import Estimate, estimate
 from ..data import Split
 from ..recipes import OF_COURSES, OF_TEXT, RECIPES
 from ..run import fit
-from ..sources import Source, read_source, split_source
+from ..sources import Source, read_observations, split_source
 from ..track import AbstractTracker, MLflow, TensorBoard
 from ._options import add_options, given_options, make_recipe, options_of
 from ._output import Result
@@ -37,8 +37,8 @@ def fit_verb(
     data = _open(name, source, seed)
     _say(
         options,
-        f"{len(data.train)} observations to train, {len(data.validation)} to stop by, "
-        f"{len(data.test)} to test. {data.how}",
+        f"{len(data.stored or data.train)} observations to train, {len(data.validation)} to stop "
+        f"by, {len(data.test)} to test. {data.how}",
     )
     if options.dry_run:
         told = estimate(recipe, data, devices=options.devices, seed=seed)
@@ -93,7 +93,7 @@ def _estimate_text(told: Estimate) -> str:
 def _open(name: str, source: Source, seed: int) -> Split:
     """The data, parted. A few courses in time are all fitted by an equation unless a split was
     asked for: whoever reads its latents wants them from all that was measured."""
-    observations = read_source(source)
+    observations = read_observations(source)
     few = len(observations) < _FEW and source.split is None and name in OF_COURSES
     return split_source(replace(source, split="none") if few else source, observations, seed=seed)
 
@@ -201,6 +201,8 @@ def given_source(options: argparse.Namespace) -> dict[str, Any]:
     for name in ("columns", "by", "inputs"):
         if getattr(options, name) is not None:
             given[name] = [column.strip() for column in getattr(options, name).split(",")]
+    if options.stream:
+        given["stream"] = True
     if options.same_patient:
         given["same_patient"] = list(options.same_patient)
     if options.data:

@@ -2,16 +2,17 @@
 
 import json
 import math
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import equinox as eqx
 import numpy as np
 
-from .._files import written_whole
 from .._model import AbstractDecoder
 from .._schema import Schema
-from ..data import Dataset, dataset
+from ..data import Dataset, dataset, described
+from ._pieces import ARRAYS, check_ending, write_arrays, write_tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,56 +34,51 @@ def check_free(path: Path, *, force: bool) -> None:
         raise ValueError(f"{path} has no folder to be in; make it: mkdir -p {path.parent}")
 
 
-def write_observations(path: Path, x: np.ndarray, schema: Schema) -> None:
-    """Observations `(n, *shape)` in the units of `schema`; the format by the file's name."""
-    if path.suffix in (".npy", ".npz"):
-        _write_array(path, x)
-    else:
-        from ..data import to_pandas  # and with it pandas
-
-        table = to_pandas(dataset(x, schema)).rename(columns={"observation": "sample"})
-        write_table(path, table.drop(columns=["record", "group", "start", "end"]))
-
-
-def write_codes(path: Path, codes: np.ndarray, data: Dataset, model: eqx.Module) -> None:
-    """Latents `(n, latent)`, in a table with the record of each and where it begins."""
-    if path.suffix in (".npy", ".npz"):
-        _write_array(path, codes)
+def write_observations(path: Path, pieces: Iterable[np.ndarray], n: int, schema: Schema) -> None:
+    """`n` observations in the units of `schema`, out of pieces `(k, *shape)`; the format by the
+    file's name."""
+    if path.suffix in ARRAYS:
+        write_arrays(path, pieces, n, described(schema))
         return
-    names = (
-        model.latents.names
-        if isinstance(model, AbstractDecoder)
-        else tuple(f"z{i + 1}" for i in range(codes.shape[1]))
-    )
+    check_ending(path)
+    from ..data import to_pandas  # and with it pandas
+
+    def tables() -> Iterator["pd.DataFrame"]:
+        done = 0
+        for x in pieces:
+            table = to_pandas(dataset(x, schema)).rename(columns={"observation": "sample"})
+            table["sample"] += done
+            done += len(x)
+            yield table.drop(columns=["record", "group", "start", "end"])
+
+    write_tables(path, tables())
+
+
+def write_codes(
+    path: Path, pieces: Iterable[tuple[np.ndarray, Dataset]], n: int, model: eqx.Module
+) -> None:
+    """`n` latents, out of pieces `(k, latent)` and what they are of, in a table with the record of
+    each and where it begins."""
+    if path.suffix in ARRAYS:
+        names = {"latents": list(model.latents.names)} if isinstance(model, AbstractDecoder) else {}
+        write_arrays(path, (codes for codes, _ in pieces), n, names)
+        return
+    check_ending(path)
     import pandas as pd  # a quarter of a second that most verbs need not wait for
 
-    table = pd.DataFrame(codes, columns=list(names))
-    table.insert(0, "record", data.records)
-    table.insert(1, "start", data.spans[:, 0])
-    write_table(path, table)
+    def tables() -> Iterator["pd.DataFrame"]:
+        for codes, data in pieces:
+            names = (
+                model.latents.names
+                if isinstance(model, AbstractDecoder)
+                else tuple(f"z{i + 1}" for i in range(codes.shape[1]))
+            )
+            table = pd.DataFrame(codes, columns=list(names))
+            table.insert(0, "record", data.records)
+            table.insert(1, "start", data.spans[:, 0])
+            yield table
 
-
-def _write_array(path: Path, x: np.ndarray) -> None:
-    with written_whole(path) as file:
-        if path.suffix == ".npy":
-            np.save(file, x)
-        else:
-            np.savez_compressed(file, x=x)
-
-
-def write_table(path: Path, table: "pd.DataFrame") -> None:
-    """A table, its format by the file's name."""
-    if path.suffix not in (".parquet", ".csv", ".tsv"):
-        raise ValueError(
-            f"'{path.suffix}' is no format; end the name in .csv, .tsv, .parquet, .npy or .npz."
-        )
-    with written_whole(path) as file:
-        if path.suffix == ".parquet":
-            # through memory: the file must stay open until it is flushed
-            file.write(table.to_parquet(index=False))
-        else:
-            separator = "\t" if path.suffix == ".tsv" else ","
-            table.to_csv(file, index=False, sep=separator, mode="wb")
+    write_tables(path, tables())
 
 
 def _finite(value: Any) -> Any:

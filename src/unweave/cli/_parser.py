@@ -177,6 +177,8 @@ def _data_options(parser: argparse.ArgumentParser) -> None:
                       help="records of one patient, where headers do not say it")  # fmt: skip
     data.add_argument("--most", type=int, metavar="N",
                       help="keep at most N observations, evenly spread over all")  # fmt: skip
+    data.add_argument("--stream", action="store_true",
+                      help="leave the data on the disk and read a part at a time")  # fmt: skip
     data.add_argument("--split", help="group, time, random, within or none")
     data.add_argument("--test", type=float, help="the share held out for the test (0.2)")
     data.add_argument("--validation", type=float, help="the share for early stopping (0.1)")
@@ -238,8 +240,10 @@ def _reconstruct_parser(verbs) -> None:
 
 def _encode_parser(verbs) -> None:
     parser = _run_verb(verbs, "encode", "the latents of data, read as the run read its own",
-                       output=".csv, .parquet, .npy or .npz (default: RUN/codes.csv)")  # fmt: skip
+                       output="a table or array (default: RUN/codes.csv)")  # fmt: skip
     parser.add_argument("data", nargs="*", help="files (default: the run's own data)")
+    parser.add_argument("--stream", action="store_true",
+                        help="leave the data on the disk and read a part at a time")  # fmt: skip
 
 
 def _report_parser(verbs) -> None:

@@ -54,7 +54,9 @@ def simulate_verb(options: argparse.Namespace) -> Result:
     if path is None:
         result |= {"times": times.tolist(), "readings": found.readings.tolist()}
     else:
-        write_observations(path, found.readings, course_schema(system, times))
+        write_observations(
+            path, [found.readings], len(found.readings), course_schema(system, times)
+        )
         result["output"] = str(path)
     return result, _words(system, zs, times, found, path)
 

@@ -49,7 +49,7 @@ def start_together(words: Sequence[str], options: argparse.Namespace) -> int:
     # the first one's words are the command's; what others say is shown where they fail
     crew: list[tuple[subprocess.Popen, IO[str] | None]] = []
     for i in range(options.processes):
-        kept = None if i == 0 else tempfile.TemporaryFile("w+")
+        kept = None if i == 0 else tempfile.TemporaryFile("w+")  # noqa: SIM115
         own = ["--process", str(i), "--coordinator", address]
         process = subprocess.Popen(
             [sys.executable, "-c", _COMMAND, *words, *own], stdout=kept, stderr=kept

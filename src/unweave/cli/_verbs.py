@@ -1,7 +1,7 @@
 """What the verbs do, one function each: a result, as a sentence and as one object."""
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,10 @@ import numpy as np
 
 from .. import show
 from .._model import require
-from ..data import restore
+from ..data import Dataset, Stored, restore
 from ..networks import AbstractTold
 from ..run import Run, load_run
-from ..sources import Source, read_source, split_source
+from ..sources import Source, part_source, read_observations, split_source
 from ._analyse import analyse_verb, roots_verb
 from ._attack import attack_verb
 from ._bound import bound_verb
@@ -27,9 +27,13 @@ from ._explore import explore_verb
 from ._fit import fit_help, fit_verb, given_source
 from ._options import describe_recipes
 from ._output import Result, check_free, print_result, write_codes, write_observations
+from ._pieces import ahead, counted, piece_rows
 from ._simulate import simulate_verb
 from ._together import comes_together, join_others, start_together
 from ._zoo import zoo_verb
+
+# observations on disk that are read to say how many numbers are missing
+_LOOKED_AT = 256
 
 
 def run(options: argparse.Namespace, arguments: list[str], parser: argparse.ArgumentParser) -> int:
@@ -58,7 +62,7 @@ def _recipes(options: argparse.Namespace) -> Result:
 
 def _look(options: argparse.Namespace) -> Result:
     source = Source.from_settings(given_source(options))
-    data = read_source(source)
+    data = read_observations(source)
     schema = data.schema
     units = ", ".join(
         f"{name} ({unit})" if unit else name
@@ -67,9 +71,10 @@ def _look(options: argparse.Namespace) -> Result:
     shape = " × ".join(
         f"{size} {axis}s" for size, axis in zip(schema.shape, schema.axes, strict=True)
     )
+    some = data.sample(_LOOKED_AT) if isinstance(data, Stored) else data
     missing = 0.0
-    if data.observations.dtype.kind == "f":
-        missing = float(np.isnan(data.observations).mean())
+    if some.observations.dtype.kind == "f":
+        missing = float(np.isnan(some.observations).mean())
     result: dict[str, Any] = {
         "kind": schema.kind,
         "n": len(data),
@@ -77,30 +82,29 @@ def _look(options: argparse.Namespace) -> Result:
         "axes": list(schema.axes),
         "channels": list(schema.channels),
         "units": list(schema.units),
-        "records": len(set(data.records.tolist())),
-        "groups": len(set(data.groups.tolist())),
+        "records": len(np.unique(data.records)),
+        "groups": len(np.unique(data.groups)),
         "missing": missing,
+        "streamed": isinstance(data, Stored),
         "notes": list(data.notes),
     }
     try:
-        split = split_source(source, data)
+        on_disk = isinstance(data, Stored)
+        parted = part_source(source, data) if on_disk else split_source(source, data)
     except ValueError as error:
-        result["split"], parted = None, f"no split: {error}"
+        result["split"], words = None, f"no split: {error}"
     else:
-        parts = (
-            ("n_train", split.train),
-            ("n_validation", split.validation),
-            ("n_test", split.test),
+        names = {"n_train": parted.train, "n_validation": parted.validation, "n_test": parted.test}
+        result |= {"split": parted.how, **{name: len(part) for name, part in names.items()}}
+        words = (
+            f"{len(parted.train)} to train, {len(parted.validation)} to stop by, "
+            f"{len(parted.test)} to test. {parted.how}"
         )
-        result |= {"split": split.how, **{name: len(part) for name, part in parts}}
-        parted = (
-            f"{len(split.train)} to train, {len(split.validation)} to stop by, "
-            f"{len(split.test)} to test. {split.how}"
-        )
+    of = f" (of {len(some)} that were read)" if len(some) < len(data) else ""
     text = (
         f"{len(data)} {schema.kind} of {shape}: {units}\n"
         f"from {result['records']} records in {result['groups']} groups; "
-        f"{100 * missing:.2g} % not observed\n{parted}"
+        f"{100 * missing:.2g} % not observed{of}\n{words}"
     )
     return result, "\n".join([text, *data.notes])
 
@@ -112,16 +116,31 @@ def _sample(options: argparse.Namespace) -> Result:
     path = _output(options, fitted, "samples.csv")
     key = jax.random.key(options.seed)
     told = _told(fitted, options.given)
-    x = show.draw(
-        fitted.model, options.n, condition=told,
-        conditions=fitted.conditions if told is None else None, noise=not options.no_noise, key=key,
+    write_observations(
+        path, counted(_drawn(options, fitted, told, key), options.n, "sampling"), options.n,
+        fitted.schema,
     )  # fmt: skip
-    x = restore(x, fitted.schema)
-    write_observations(path, x, fitted.schema)
     return (
         {"run": str(fitted.folder), "n": options.n, "output": str(path), "seed": options.seed},
         f"{options.n} samples: {path}",
     )
+
+
+def _drawn(
+    options: argparse.Namespace, fitted: Run, told: Any, key: jax.Array
+) -> Iterator[np.ndarray]:
+    """Samples in the data's units, piece by piece, each piece with a key of its own."""
+    each = piece_rows(fitted.schema.size)
+    given = fitted.conditions if told is None else None
+    for number, first in enumerate(range(0, options.n, each)):
+        n = min(each, options.n - first)
+        place = np.arange(first, first + n)
+        x = show.draw(
+            fitted.model, n, condition=told,
+            conditions=jax.tree.map(lambda part, place=place: part[place % len(part)], given),
+            noise=not options.no_noise, key=jax.random.fold_in(key, number) if number else key,
+        )  # fmt: skip
+        yield restore(x, fitted.schema)
 
 
 def _told(fitted: Run, words: str | None) -> Any:
@@ -204,16 +223,24 @@ def _encode(options: argparse.Namespace) -> Result:
     settings = dict(fitted.settings["data"])
     if options.data:
         settings["paths"] = list(options.data)
-    data = read_source(Source.from_settings(settings))
+    if options.stream:
+        settings["stream"] = True
+    data = read_observations(Source.from_settings(settings))
     if data.schema.shape != fitted.schema.shape:
         raise ValueError(
             f"the observations have shape {data.schema.shape}, and the model of {options.run} "
             f"takes {fitted.schema.shape}; read them as the run did (see its run.toml)."
         )
-    codes = show.codes(fitted.model, data.observations, conditions=data.conditions)
-    write_codes(path, codes, data, fitted.model)
-    result = {"run": str(fitted.folder), "n": len(codes), "output": str(path)}
-    return result, f"{len(codes)} codes: {path}"
+    each = piece_rows(data.schema.size)
+    parts = ahead(data.parts(each)) if isinstance(data, Stored) else [data]
+
+    def codes() -> Iterator[tuple[np.ndarray, Dataset]]:
+        for part in counted(parts, len(data), "encoding"):
+            yield show.codes(fitted.model, part.observations, conditions=part.conditions), part
+
+    write_codes(path, codes(), len(data), fitted.model)
+    result = {"run": str(fitted.folder), "n": len(data), "output": str(path)}
+    return result, f"{len(data)} codes: {path}"
 
 
 def _report(options: argparse.Namespace) -> Result:

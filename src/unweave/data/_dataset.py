@@ -2,12 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .._course import Course
 from .._rows import evenly
 from .._schema import Schema
+from ._moments import Moments
+
+if TYPE_CHECKING:
+    from ._stored import Stored
 
 #: The arrays of a dataset that have a row for each observation.
 _BY_ROW = (
@@ -83,6 +88,9 @@ class Dataset:
     `times` `(n, time)` are each observation's own where they differ; one that is shorter than
     others repeats its last time and ends in NaN. `inputs` `(n, time, input)` are what drove each
     observation, always known.
+
+    `moments` are those of all observations where these are a sample of more than memory holds:
+    scales are made of them.
     """
 
     observations: np.ndarray
@@ -100,6 +108,7 @@ class Dataset:
     inputs: np.ndarray | None = None
     input_names: tuple[str, ...] = ()
     input_units: tuple[str, ...] = ()
+    moments: Moments | None = None
 
     def __post_init__(self):
         if self.observations.shape[1:] != self.schema.shape:
@@ -160,7 +169,8 @@ class Dataset:
         """The dataset of these rows, an index array, a mask or a slice."""
         index = np.asarray(rows) if not isinstance(rows, slice) else rows
         rows_of = {name: part for name in _BY_ROW if (part := getattr(self, name)) is not None}
-        return replace(self, **{name: part[index] for name, part in rows_of.items()})
+        taken = {name: part[index] for name, part in rows_of.items()}
+        return replace(self, **taken, moments=None)
 
     def thinned(self, most: int) -> "Dataset":
         """At most `most` observations, evenly spread over all."""
@@ -198,10 +208,13 @@ def dataset(
 class Split:
     """Training, validation (early stopping looks at it) and test data that share no window.
 
-    `how` says in words how they were parted.
+    `how` says in words how they were parted. Where the training data are larger than memory,
+    `stored` are all of them on the disk, `train` is a sample of them with the moments of all, and
+    the other parts are samples too.
     """
 
     train: Dataset
     validation: Dataset
     test: Dataset
     how: str
+    stored: "Stored | None" = None

@@ -21,7 +21,7 @@ def recordings(path: Path, table: Table, by: Sequence[str]) -> list[tuple[str, n
 
     **Raises:** `DataError` for a row that has no value in one of them.
     """
-    codes = np.stack([_codes(path, table, name) for name in by], axis=1)
+    codes = np.stack([codes_of(path, table, name) for name in by], axis=1)
     group = _groups(codes)
     rows = np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1])
     names: list[str] = []
@@ -34,7 +34,7 @@ def recordings(path: Path, table: Table, by: Sequence[str]) -> list[tuple[str, n
 
 def channel_codes(path: Path, table: Table, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
     """The channel of each row as an index into the channels' names, in order of appearance."""
-    codes = _codes(path, table, name)
+    codes = codes_of(path, table, name)
     _, first = np.unique(codes, return_index=True)
     return codes, tuple(word(table.column(name).iloc[row]) for row in first)
 
@@ -95,7 +95,8 @@ def word(value: object) -> str:
     return str(int(value)) if whole else str(value)  # pyright: ignore[reportArgumentType]
 
 
-def _codes(path: Path, table: Table, name: str) -> np.ndarray:
+def codes_of(path: Path, table: Table, name: str) -> np.ndarray:
+    """The values of a column as numbers in order of appearance; a missing one is a `DataError`."""
     codes, _ = pd.factorize(table.column(name))
     missing = np.flatnonzero(codes < 0)
     if len(missing):

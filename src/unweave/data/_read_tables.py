@@ -171,17 +171,23 @@ def _times(
         times = numbers(path, table, options.time)
         unit = ""
     else:
-        times = _clock_times(path, table, options.time)
+        times = clock_times(path, table, options.time)
         unit = "s"
     _check_times(path, table, options, times, parts)
-    if not unit and np.all(times == np.round(times)):
+    factor = None if unit else unix_factor(times)
+    return (times, unit) if factor is None else (times / factor, "s")
+
+
+def unix_factor(times: np.ndarray) -> float | None:
+    """How many of whole Unix times are one second; None for other times."""
+    if np.all(times == np.round(times)):
         for least, each in _UNIX:
             if times[0] >= least:
-                return times / each, "s"
-    return times, unit
+                return each
+    return None
 
 
-def _clock_times(path: Path, table: Table, name: str) -> np.ndarray:
+def clock_times(path: Path, table: Table, name: str) -> np.ndarray:
     """Seconds since 1970 (UTC where no zone is written) of a column of dates and times."""
     column = table.column(name)
     parsed = pd.to_datetime(column, format="ISO8601", utc=True, errors="coerce")

@@ -4,6 +4,7 @@ import math
 import re
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -22,7 +23,7 @@ _SAMPLE_BYTES = {
 }  # fmt: skip
 #: The annotation codes of heartbeats; all others are rhythm, noise and comments.
 _BEATS = frozenset("NLRaVFJASEj/QB?!enfr")
-_MILLIVOLTS = {"mv": 1.0, "uv": 1e-3, "v": 1e3}
+MILLIVOLTS = {"mv": 1.0, "uv": 1e-3, "v": 1e3}
 #: "patient165", "subject id: 12" or "Patient no. a7", but not "patient 65 years old"
 _PATIENT = re.compile(
     r"(?:patient|subject)[\s_-]*(?:id|no\.?|number)?[\s:=#]*([a-z]{0,3}\d+)\b(?!\s*(?:y|mo))",
@@ -38,7 +39,8 @@ _MOST_SIGNALS = 1000
 @dataclass(frozen=True, eq=False)
 class Record:
     """A record whose header has been read: its name, where it is (a folder, or a database
-    folder of PhysioNet), its sampling rate and its channels' names."""
+    folder of PhysioNet), its sampling rate, its channels' names and units as written there, and
+    how many samples it has, if the header says so."""
 
     name: str
     folder: Path | None
@@ -46,6 +48,8 @@ class Record:
     rate: float
     channels: tuple[str, ...]
     comments: tuple[str, ...]
+    units: tuple[str, ...]
+    length: int | None
 
     @property
     def path(self) -> Path:
@@ -75,21 +79,52 @@ def records_at(path: str) -> tuple[str, ...]:
 
 def read_records(paths: Sequence[str], columns: tuple[str, ...] | None) -> tuple[Signal, ...]:
     """Signals in millivolts and seconds; without `columns` those that all records share."""
-    records = [_remote(path) if path.startswith("physionet:") else _local(path) for path in paths]
-    if columns is not None:
-        wanted = tuple(column.lower() for column in columns)
-    else:
-        shared = set.intersection(*(set(record.channels) for record in records))
-        wanted = tuple(name for name in records[0].channels if name in shared)
-        if not wanted:
-            raise DataError(
-                f"the {len(records)} records share no channel (the first has "
-                f"{listed(records[0].channels)}); name columns, or read fewer records."
-            )
+    remote = "physionet:"
+    records = [_remote(p) if p.startswith(remote) else local_record(p) for p in paths]
+    wanted = wanted_channels(records, columns)
     return tuple(_signal(record, wanted) for record in records)
 
 
-def _local(path: str) -> Record:
+def wanted_channels(records: Sequence[Record], columns: Sequence[str] | None) -> tuple[str, ...]:
+    """The channels to read: those that were named, or else those that all records share."""
+    if columns is not None:
+        return tuple(column.lower() for column in columns)
+    shared = set.intersection(*(set(record.channels) for record in records))
+    wanted = tuple(name for name in records[0].channels if name in shared)
+    if not wanted:
+        raise DataError(
+            f"the {len(records)} records share no channel (the first has "
+            f"{listed(records[0].channels)}); name columns, or read fewer records."
+        )
+    return wanted
+
+
+def places_of(record: Record, wanted: Sequence[str]) -> list[int]:
+    """The numbers of some channels of a record; one that it has not is a `DataError`."""
+    for name in wanted:
+        if name not in record.channels:
+            raise DataError(
+                f"record {quoted(record.name)} has no channel {quoted(name)} (it has "
+                f"{listed(record.channels)}){closest(name, record.channels) or '.'}"
+            )
+    return [record.channels.index(name) for name in wanted]
+
+
+def unnamed_patients(records: Sequence[str], groups: Sequence[str]) -> tuple[str, ...]:
+    """A note where records may share a patient without anyone knowing."""
+    often = Counter(groups)
+    unnamed = [r for r, group in zip(records, groups, strict=True) if r == group]
+    unnamed = [record for record in unnamed if often[record] == 1]
+    if len(records) < 2 or not unnamed:
+        return ()
+    return (
+        f"Nothing names the patient of {', '.join(unnamed[:6])}{' …' if unnamed[6:] else ''}, so "
+        "each counts as a patient of its own. If some share one, a split by group leaks: say "
+        "--same-patient A,B.",
+    )
+
+
+def local_record(path: str) -> Record:
     folder, name = Path(path).absolute().parent, Path(path).name
     header = existing(folder / f"{name}.hea")
     if header.stat().st_size > _HEADER_LIMIT:
@@ -110,6 +145,8 @@ def _record(name: str, folder: Path | None, remote: str | None, fields: Any) -> 
         rate=float(fields.fs),
         channels=_names(fields.sig_name),
         comments=tuple(fields.comments),
+        units=tuple(unit or "mV" for unit in fields.units),
+        length=fields.sig_len,
     )
 
 
@@ -188,26 +225,21 @@ def _check_files(header: Path, fields: Any) -> None:
 
 
 def _signal(record: Record, wanted: tuple[str, ...]) -> Signal:
-    for name in wanted:
-        if name not in record.channels:
-            raise DataError(
-                f"record {quoted(record.name)} has no channel {quoted(name)} (it has "
-                f"{listed(record.channels)}){closest(name, record.channels) or '.'}"
-            )
+    places = places_of(record, wanted)
     with parsing(record.path, "a WFDB record"):
         read: Any = wfdb().rdrecord(
             record.name if record.remote else str(record.path),
-            channels=[record.channels.index(name) for name in wanted],
+            channels=places,
             pn_dir=record.remote,
         )
     values = np.asarray(read.p_signal, np.float64)
     if values.size == 0 or np.isnan(values).all():
         raise DataError(f"record {quoted(record.name)} has no valid sample in {listed(wanted)}.")
-    scales = [_MILLIVOLTS.get((unit or "mV").lower()) for unit in read.units]
+    scales = [MILLIVOLTS.get((unit or "mV").lower()) for unit in read.units]
     events, labels = _beats(record, len(values))
     return Signal(
         record=record.name,
-        group=_group(record),
+        group=group_of(record),
         values=values * np.asarray([scale or 1.0 for scale in scales]),
         times=np.arange(len(values)) / record.rate,
         channels=wanted,
@@ -246,7 +278,7 @@ def _beats(record: Record, length: int) -> tuple[np.ndarray | None, tuple[str, .
     return None, ()
 
 
-def _group(record: Record) -> str:
+def group_of(record: Record) -> str:
     """The patient: from the header, else from a folder named so, else the record itself."""
     for comment in record.comments:
         if match := _PATIENT.match(comment):

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Num
 
+from ._moments import Moments
+
 
 class Scale(eqx.Module):
     r"""$x \mapsto (x - \text{offset}) / \text{spread}$ for each channel (the last axis).
@@ -25,22 +27,31 @@ class Scale(eqx.Module):
             raise ValueError("a scale's spreads must be positive.")
 
     @classmethod
-    def standard(cls, observations: np.ndarray) -> "Scale":
-        """Mean 0 and deviation 1 for each channel, over observations `(n, ..., channel)`."""
-        axes = tuple(range(observations.ndim - 1))
-        with warnings.catch_warnings():
-            # a channel without a number stays as it is
-            warnings.simplefilter("ignore", RuntimeWarning)
-            offset = np.nan_to_num(np.nanmean(observations, axis=axes, dtype=np.float64))
-            spread = np.nan_to_num(np.nanstd(observations, axis=axes, dtype=np.float64))
+    def standard(cls, observations: np.ndarray, moments: Moments | None = None) -> "Scale":
+        """Mean 0 and deviation 1 for each channel, over observations `(n, ..., channel)`, or over
+        those that `moments` were taken of, of which the observations are then a sample."""
+        if moments is None:
+            axes = tuple(range(observations.ndim - 1))
+            with warnings.catch_warnings():
+                # a channel without a number stays as it is
+                warnings.simplefilter("ignore", RuntimeWarning)
+                mean = np.nanmean(observations, axis=axes, dtype=np.float64)
+                deviation = np.nanstd(observations, axis=axes, dtype=np.float64)
+        else:
+            mean, deviation = np.asarray(moments.mean), np.asarray(moments.deviation)
+        offset, spread = np.nan_to_num(mean), np.nan_to_num(deviation)
         # a constant channel has no spread to divide by
         spread = np.where(spread > 1e-12 * np.maximum(1, np.abs(offset)), spread, 1.0)
         return cls(tuple(np.atleast_1d(offset).tolist()), tuple(np.atleast_1d(spread).tolist()))
 
     @classmethod
-    def unit(cls, observations: np.ndarray) -> "Scale":
-        """From the smallest to the largest value onto [0, 1], one range for all channels."""
-        low, high = float(np.nanmin(observations)), float(np.nanmax(observations))
+    def unit(cls, observations: np.ndarray, moments: Moments | None = None) -> "Scale":
+        """From the smallest to the largest value onto [0, 1], one range for all channels;
+        `moments` as of `standard`."""
+        ends = (observations, observations)
+        if moments is not None:
+            ends = np.asarray(moments.smallest), np.asarray(moments.largest)
+        low, high = float(np.nanmin(ends[0])), float(np.nanmax(ends[1]))
         spread = high - low if high > low else 1.0
         channels = observations.shape[-1]
         return cls((low,) * channels, (spread,) * channels)

@@ -1,15 +1,28 @@
 """Splits into training, validation and test data that share no patient and no window."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from ._dataset import Dataset, Split
+from ._shares import (
+    ENOUGH,
+    by_time_words,
+    check_counts,
+    check_fractions,
+    check_gap,
+    hold_out_groups,
+)
+from ._split_stored import (
+    in_memory,
+    part,
+    part_at_random,
+    part_by_group,
+    part_by_time,
+    part_whole,
+)
+from ._stored import Stored
 
-# a record gives something to all three parts from this many windows on: one for each, and one
-# at each border that may have to be dropped
-_ENOUGH = 5
 # fewer whole recordings than this are too few to hold some of them out
 _FEW = 5
 # kinds whose observations are whole recordings
@@ -17,7 +30,7 @@ _WHOLE = ("series", "trajectories")
 
 
 def split(
-    data: Dataset,
+    data: Dataset | Stored,
     *,
     test: float = 0.2,
     validation: float = 0.1,
@@ -31,8 +44,13 @@ def split(
     where records have several windows; at random where each observation is its own record and
     group. `gap` is `split_by_time`'s.
 
+    Data on disk are parted on their index, by whole records where an observation would be drawn in
+    memory; nothing but samples of the parts is read.
+
     **Raises:** `ValueError` where that leaves a part empty.
     """
+    if isinstance(data, Stored):
+        return in_memory(part(data, test=test, validation=validation, gap=gap, seed=seed))
     if data.schema.kind in _WHOLE and len(data) < _FEW:
         parts = split_within(data, test=test, validation=validation)
         return replace(parts, how=f"{parts.how} Fewer than {_FEW} are too few to hold out whole.")
@@ -47,7 +65,7 @@ def split(
 
 
 def split_by_group(
-    data: Dataset, *, test: float = 0.2, validation: float = 0.1, seed: int = 0
+    data: Dataset | Stored, *, test: float = 0.2, validation: float = 0.1, seed: int = 0
 ) -> Split:
     """Holds out whole groups (patients), drawn with `seed`; no group is on two sides.
 
@@ -57,38 +75,25 @@ def split_by_group(
 
     **Raises:** `ValueError` for fewer than two groups, and where a part is left empty.
     """
-    _check_fractions(test, validation)
-    names = np.unique(data.groups)
-    if len(names) < 2:
-        raise ValueError(
-            f"a split by group needs at least 2 groups, and there is {len(names)}; "
-            "use split_by_time."
-        )
-    order = np.random.default_rng(seed).permutation(names)
-    n_test = min(max(1, round(test * len(names))), len(names) - 1)
-    tests, rest = order[:n_test], order[n_test:]
-    test_rows = np.flatnonzero(np.isin(data.groups, tests))
-    if len(rest) >= 4:
-        n_validation = min(max(1, round(validation * len(names))), len(rest) - 1)
-        validates, trains = rest[:n_validation], rest[n_validation:]
-        words = f"{_list(trains)} train; {_list(validates)} validate; {_list(tests)} test."
-        return _parts(
-            data,
-            np.flatnonzero(np.isin(data.groups, trains)),
-            np.flatnonzero(np.isin(data.groups, validates)),
-            test_rows,
-            f"By group: {words}",
-        )
-    inside = np.flatnonzero(np.isin(data.groups, rest))
+    if isinstance(data, Stored):
+        return in_memory(part_by_group(data, test=test, validation=validation, seed=seed))
+    check_fractions(test, validation)
+    held = hold_out_groups(data.groups, test, validation, seed)
+    inside, test_rows = (
+        np.flatnonzero(np.isin(data.groups, names)) for names in (held.train, held.test)
+    )
+    if len(held.validation):
+        check = np.flatnonzero(np.isin(data.groups, held.validation))
+        return _parts(data, inside, check, test_rows, f"By group: {held.words()}")
     # validation is a fraction of all the data, as elsewhere, taken here from what is left
     share = min(0.5, validation / (1 - test))
     train_rows, validation_rows, words = _cut_validation(data, inside, share, seed)
-    how = f"By group: {_list(rest)} train; {_list(tests)} test. Validation: {words}."
+    how = f"By group: {held.words()} Validation: {words}."
     return _parts(data, train_rows, validation_rows, test_rows, how)
 
 
 def split_by_time(
-    data: Dataset, *, test: float = 0.2, validation: float = 0.1, gap: float | None = None
+    data: Dataset | Stored, *, test: float = 0.2, validation: float = 0.1, gap: float | None = None
 ) -> Split:
     """In each record the first part trains, the next validates, and the last tests.
 
@@ -99,26 +104,27 @@ def split_by_time(
 
     **Raises:** `ValueError` where `gap` is shorter than a window, and where a part is empty.
     """
-    _check_fractions(test, validation)
+    if isinstance(data, Stored):
+        return in_memory(part_by_time(data, test=test, validation=validation, gap=gap))
+    check_fractions(test, validation)
     gap = _gap(data, gap)
     parts = [_in_time(data.spans, rows, test, validation, gap) for rows in _by_record(data.records)]
     train, check, tests = (np.concatenate(rows) for rows in zip(*parts, strict=True))
-    how = (
-        f"By time in {_each(len(parts))}: the first part trains, the next validates, "
-        f"the last tests, with a gap of {gap:g}{_unit(data)} between them."
-    )
+    how = by_time_words(len(parts), gap, _unit(data))
     return _parts(data, train, check, tests, how)
 
 
 def split_at_random(
-    data: Dataset, *, test: float = 0.2, validation: float = 0.1, seed: int = 0
+    data: Dataset | Stored, *, test: float = 0.2, validation: float = 0.1, seed: int = 0
 ) -> Split:
-    """Draws observations that are independent of each other, with `seed`.
+    """Draws observations that are independent of each other, with `seed`; of data on disk records.
 
     **Raises:** `ValueError` where several observations come from one record or from one of
     several groups, which would be on both sides, and where a part is left empty.
     """
-    _check_fractions(test, validation)
+    if isinstance(data, Stored):
+        return in_memory(part_at_random(data, test=test, validation=validation, seed=seed))
+    check_fractions(test, validation)
     groups = len(np.unique(data.groups))
     if 1 < groups < len(data):
         raise ValueError(
@@ -139,7 +145,7 @@ def split_at_random(
     return _parts(data, order[cut[1] :], order[cut[0] : cut[1]], order[: cut[0]], how)
 
 
-def split_within(data: Dataset, *, test: float = 0.2, validation: float = 0.1) -> Split:
+def split_within(data: Dataset | Stored, *, test: float = 0.2, validation: float = 0.1) -> Split:
     """In each observation the first part of its time trains, the next validates, the last tests.
 
     For whole recordings, which are single observations. Every part holds all of them in the same
@@ -149,9 +155,14 @@ def split_within(data: Dataset, *, test: float = 0.2, validation: float = 0.1) -
     whether a model can tell how a course goes on.
 
     **Raises:** `ValueError` where observations have no axis of time, where several come from one
-    record, and where a part is left empty.
+    record, where they are on disk, and where a part is left empty.
     """
-    _check_fractions(test, validation)
+    if isinstance(data, Stored):
+        raise ValueError(
+            "data on disk are not split within each recording; use split_by_time, split_by_group "
+            "or split_at_random."
+        )
+    check_fractions(test, validation)
     if not data.schema.is_series:
         raise ValueError(
             f"{data.schema.kind} with axes {', '.join(data.schema.axes)} have no time to be "
@@ -173,17 +184,19 @@ def split_within(data: Dataset, *, test: float = 0.2, validation: float = 0.1) -
             )
     wide = part.reshape(*part.shape, *(1 for _ in observations.shape[2:]))
     parts = (np.where(wide == number, observations, np.nan) for number in range(3))
+    each = "the record" if len(data) == 1 else f"each of {len(data)} records"
     how = (
-        f"Within {_each(len(data))}: the first {100 * (1 - test - validation):.3g} % of its "
+        f"Within {each}: the first {100 * (1 - test - validation):.3g} % of its "
         f"instants train, the next {100 * validation:.3g} % validate, the last {100 * test:.3g} % "
         "test."
     )
     return Split(
-        *(replace(data, observations=x.astype(observations.dtype)) for x in parts), how=how
+        *(replace(data, observations=x.astype(observations.dtype), moments=None) for x in parts),
+        how=how,
     )
 
 
-def split_none(data: Dataset) -> Split:
+def split_none(data: Dataset | Stored) -> Split:
     """Nothing held out: training, validation and test are all of the data.
 
     What is then measured says how closely the data are described, and nothing of new data.
@@ -192,6 +205,8 @@ def split_none(data: Dataset) -> Split:
     """
     if not len(data):
         raise ValueError("there are no observations; give at least one.")
+    if isinstance(data, Stored):
+        return in_memory(part_whole(data))
     how = (
         f"Nothing was held out: the same {len(data)} observations train, validate and test, so "
         "measures say how closely these are described and nothing of new ones."
@@ -216,7 +231,7 @@ def _in_time(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows of one record in training, validation and test; the rest lies in the gaps."""
     none = rows[:0]
-    if len(rows) < _ENOUGH:
+    if len(rows) < ENOUGH:
         return rows, none, none
     before, tests = _last(spans, rows, max(1, round(test * len(rows))), gap)
     train, check = _last(spans, before, max(1, round(validation * len(rows))), gap)
@@ -249,7 +264,7 @@ def _cut_validation(
     parts = []
     for place in _by_record(data.records[rows]):
         record = rows[place]
-        enough = len(record) >= _ENOUGH
+        enough = len(record) >= ENOUGH
         count = max(1, round(share * len(record)))
         cut = _last(data.spans, record, count, gap) if enough else (record, record[:0])
         parts.append(cut if len(cut[0]) else (record, record[:0]))
@@ -266,12 +281,7 @@ def _gap(data: Dataset, gap: float | None) -> float:
             f"the {len(data)} observations have no times in their records, so they cannot be "
             "split by time; use split_by_group or split_at_random."
         )
-    if gap is not None and not gap >= longest:
-        raise ValueError(
-            f"the gap of {gap:g}{_unit(data)} is shorter than a window ({longest:g}); "
-            "leave it out, or give at least that."
-        )
-    return longest if gap is None else gap
+    return check_gap(gap, longest, _unit(data))
 
 
 def _parts(
@@ -279,27 +289,12 @@ def _parts(
 ) -> Split:
     """The split of these rows, in the data's order, once each part is found to hold some."""
     counts = {"training": len(train), "validation": len(validation), "test": len(test)}
-    for part, count in counts.items():
-        if not count:
-            told = ", ".join(f"{n} {name}" for name, n in counts.items())
-            raise ValueError(
-                f"the split leaves no {part} data ({told}, of {len(data)} observations in "
-                f"{len(np.unique(data.records))} records); give more data, other fractions, or "
-                "another of split_by_group, split_by_time and split_at_random."
-            )
+    check_counts(counts, len(data), len(np.unique(data.records)))
     lost = len(data) - sum(counts.values())
     if lost:
         how += f" {lost} observations in the gaps are left out."
     rows = (np.sort(train), np.sort(validation), np.sort(test))
     return Split(*(data.take(part) for part in rows), how=how)
-
-
-def _check_fractions(test: float, validation: float) -> None:
-    if not (test > 0 and validation > 0 and test + validation < 1):
-        raise ValueError(
-            f"test={test:g} and validation={validation:g} must be positive and leave something "
-            "to train on; give fractions such as 0.2 and 0.1."
-        )
 
 
 def _by_record(records: np.ndarray) -> list[np.ndarray]:
@@ -314,14 +309,5 @@ def _has_several(records: np.ndarray) -> bool:
     return len(np.unique(records)) < len(records)
 
 
-def _list(names: Sequence[str] | np.ndarray) -> str:
-    names = sorted(str(name) for name in names)
-    return ", ".join(names) if len(names) <= 6 else f"{len(names)} groups ({names[0]}, …)"
-
-
 def _unit(data: Dataset) -> str:
     return f" {data.schema.time_unit}" if data.schema.time_unit else ""
-
-
-def _each(records: int) -> str:
-    return "the record" if records == 1 else f"each of {records} records"

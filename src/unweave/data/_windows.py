@@ -9,6 +9,9 @@ from ._dataset import Dataset, Signal
 from ._runs import Run, check_one_step, regular_runs, sampling_step
 from ._transform import LEVEL, AbstractTransform
 
+#: Gaps of more sampling steps than this break a recording.
+MAX_GAP = 5
+
 
 def windows(
     signals: Sequence[Signal],
@@ -16,7 +19,7 @@ def windows(
     length: int,
     step: int | None = None,
     transform: AbstractTransform = LEVEL,
-    max_gap: int = 5,
+    max_gap: int = MAX_GAP,
 ) -> Dataset:
     """Windows of `length` samples, one every `step` samples, that no long gap in time crosses.
 
@@ -67,7 +70,7 @@ def windows(
         groups=np.repeat([s.group for s, _, _ in parts], [len(cut) for _, cut, _ in parts]),
         spans=np.concatenate([spans for _, _, spans in parts]),
         references=references if references.shape[-1] else None,
-        notes=_notes(bridged, max_gap, transform, len(parts) - len(signals)),
+        notes=gap_notes(bridged, max_gap, transform, len(parts) - len(signals)),
     )
 
 
@@ -109,7 +112,7 @@ def _cut(
     run: Run, size: int, step: int, transform: AbstractTransform, max_gap: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Windows `(n, size, channel)` of a run, and their first and last times `(n, 2)`."""
-    values = _carry_at_most(run.values, max_gap - 1) if transform.carries else run.values
+    values = carry_at_most(run.values, max_gap - 1) if transform.carries else run.values
     starts = np.arange(0, len(values) - size + 1, step)
     cut = values[starts[:, None] + np.arange(size)]
     observed = ~np.isnan(cut).all(axis=(1, 2))
@@ -117,7 +120,7 @@ def _cut(
     return cut[observed], np.stack([run.times[starts], run.times[starts + size - 1]], axis=1)
 
 
-def _carry_at_most(values: np.ndarray, limit: int) -> np.ndarray:
+def carry_at_most(values: np.ndarray, limit: int) -> np.ndarray:
     """Each NaN replaced by the last value before it, at most `limit` rows back."""
     row = np.arange(len(values))[:, None]
     last = np.maximum.accumulate(np.where(np.isnan(values), 0, row), axis=0)
@@ -136,9 +139,10 @@ def _whole(signal: Signal) -> Run:
     return regular_runs(signal, max_gap=int(steps) + 2)[0]
 
 
-def _notes(
+def gap_notes(
     bridged: int, max_gap: int, transform: AbstractTransform, breaks: int
 ) -> tuple[str, ...]:
+    """What is said of gaps: samples that were missing in short ones, and longer ones."""
     notes = []
     if bridged:
         how = "carry the last value on" if transform.carries else "are not observed"

@@ -14,7 +14,7 @@ from .._course import Course
 from .._schema import Schema
 from ..data import Dataset, restore
 from ..run import Run
-from ..sources import Source, read_source
+from ..sources import Source, read_some
 from ._subject import SAMPLES, Subject, subject_of, subject_of_run
 
 #: So many observations are shown, and of a model whose encoder is a fit so many are encoded.
@@ -138,8 +138,8 @@ def explorer(
 
 def _read(data: str, first: Subject) -> Dataset:
     settings = {} if first.run is None else dict(first.run.settings["data"])
-    dataset = read_source(Source.from_settings({**settings, "paths": [data]}))
-    return dataset.thinned(max(1, min(MOST_OBSERVATIONS, _MOST_NUMBERS // dataset.schema.size)))
+    dataset = read_some(Source.from_settings({**settings, "paths": [data]}), MOST_OBSERVATIONS)
+    return dataset.thinned(max(1, _MOST_NUMBERS // dataset.schema.size))
 
 
 def _check_alike(subjects: Sequence[Subject], schema: Schema) -> None:

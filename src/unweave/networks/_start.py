@@ -74,7 +74,7 @@ def start_pair(
     schema = data.schema
     is_image = not schema.is_series
     noise = _of_pictures(data, noise)
-    scale = _scale_for(data.observations, noise)
+    scale = _scale_for(data, noise)
     if convolutional is None:
         # rows of numbers have channels alone, and no place
         places = schema.shape[:-1]
@@ -96,7 +96,7 @@ def start_pair(
 def observation_noise(data: Dataset, noise: AbstractNoise | None) -> tuple[AbstractNoise, Scale]:
     """The noise that suits `data` where none is given, and the scale that goes with it."""
     noise = _of_pictures(data, noise)
-    scale = _scale_for(data.observations, noise)
+    scale = _scale_for(data, noise)
     return noise or Gaussian.learned(data.schema.shape[-1:]), scale
 
 
@@ -106,12 +106,12 @@ def _of_pictures(data: Dataset, noise: AbstractNoise | None) -> AbstractNoise | 
     return noise
 
 
-def _scale_for(observations: np.ndarray, noise: AbstractNoise | None) -> Scale:
+def _scale_for(data: Dataset, noise: AbstractNoise | None) -> Scale:
     if noise is None or isinstance(noise, AbstractScaledNoise):
-        return Scale.standard(observations)
+        return Scale.standard(data.observations, data.moments)
     if isinstance(noise, Bernoulli):
-        return Scale.unit(observations)
-    channels = observations.shape[-1]
+        return Scale.unit(data.observations, data.moments)
+    channels = data.schema.shape[-1]
     return Scale((0.0,) * channels, (1.0,) * channels)  # counts are what they are
 
 

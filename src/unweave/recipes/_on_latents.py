@@ -42,7 +42,7 @@ def on_latents(
 
     def net(data: Dataset, answers: int, key: Key) -> LatentNet:
         head = MLP(data.schema.size, answers, widths, key=key)
-        return LatentNet(head, Scale.standard(data.observations))
+        return LatentNet(head, Scale.standard(data.observations, data.moments))
 
     base = predictor("on-latents", options, net)
     assert base.plan is not None

@@ -191,7 +191,7 @@ def latent_ode(
             reader = series.recurrent_reader(_cell(encoder, hidden), backwards=True)
         noise = None
         if noise_level is not None:
-            spread = np.asarray(Scale.standard(data.observations).spread, np.float64)
+            spread = np.asarray(Scale.standard(data.observations, data.moments).spread, np.float64)
             known = np.broadcast_to(noise_level / spread, data.schema.shape[-1:])
             noise = Gaussian.fixed(tuple(float(level) for level in known))
         if text is None:

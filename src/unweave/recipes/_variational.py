@@ -11,7 +11,7 @@ from .. import train
 from .._latents import Latents
 from .._model import Key
 from .._noise import AbstractNoise, Bernoulli, Gaussian, Laplace, Poisson, StudentT
-from ..data import Dataset
+from ..data import Dataset, Scale
 from ..networks import MLP, VAE, Autoencoder, fit_gaussian_mixture, fit_pca, start_pair
 from ..train import Adversarial, Budget, Descend, Plan, Recipe
 
@@ -205,7 +205,12 @@ def autoencoder(
 def pca(*, latents: int = 10) -> Recipe:
     """Probabilistic principal components (Tipping and Bishop 1999), in closed form."""
     options = locals()
-    return Recipe("pca", options, lambda data, key: fit_pca(data.observations, latents))
+
+    def build(data: Dataset, key: Key) -> eqx.Module:
+        scale = Scale.standard(data.observations, data.moments)
+        return fit_pca(data.observations, latents, scale=scale)
+
+    return Recipe("pca", options, build)
 
 
 def gaussian_mixture(*, latents: int = 10, components: int | None = None) -> Recipe:
@@ -215,7 +220,10 @@ def gaussian_mixture(*, latents: int = 10, components: int | None = None) -> Rec
 
     def build(data: Dataset, key: Key) -> eqx.Module:
         seed = int(jax.random.randint(key, (), 0, 2**31 - 1))
-        return fit_gaussian_mixture(data.observations, latents, components=components, seed=seed)
+        return fit_gaussian_mixture(
+            data.observations, latents, components=components, seed=seed,
+            scale=Scale.standard(data.observations, data.moments),
+        )  # fmt: skip
 
     return Recipe("gaussian-mixture", options, build)
 

@@ -136,8 +136,8 @@ class Shuffle:
             end = min(i + self.together, len(blocks))
             if edges[end] <= first:
                 continue
-            rows = np.concatenate([np.arange(n) + b * self.block
-                                   for b, n in zip(blocks[i:end], sizes[i:end], strict=True)])  # fmt: skip
+            together = zip(blocks[i:end], sizes[i:end], strict=True)
+            rows = np.concatenate([np.arange(n) + b * self.block for b, n in together])
             mixed = np.random.default_rng([*self.seed, self.epoch, i]).permutation(rows)
             yield mixed[max(first - edges[i], 0) :]
 
@@ -194,8 +194,8 @@ class FromDisk(AbstractFeed):
             back = np.argsort(places, kind="stable")
             now = jax.tree.map(lambda part, back=back: part[back], found)
             waiting = now if waiting is None else jax.tree.map(_joined, waiting, now)
-            first = 0
-            while (count := min(self._most * self._batch, left)) and count <= _rows(waiting) - first:
+            first, there = 0, _rows(waiting)
+            while (count := min(self._most * self._batch, left)) and first + count <= there:
                 yield self._shaped(_cut(waiting, first, first + count)), count // self._batch
                 first, left = first + count, left - count
             waiting = _cut(waiting, first, None)

@@ -111,8 +111,8 @@ def start_critic(
 def scale_for(data: Dataset) -> Scale:
     """Pixels onto -1 to 1, all else to mean 0 and deviation 1."""
     if not _are_pixels(data):
-        return Scale.standard(data.observations)
-    unit = Scale.unit(data.observations)
+        return Scale.standard(data.observations, data.moments)
+    unit = Scale.unit(data.observations, data.moments)
     half = tuple(spread / 2 for spread in unit.spread)
     return Scale(tuple(o + h for o, h in zip(unit.offset, half, strict=True)), half)
 

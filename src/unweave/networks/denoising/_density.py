@@ -123,7 +123,7 @@ def start_denoising_density(
     """A density and a generator of `widths`, which begin as Gaussians: the density white, the
     generator that of the data's leading principal axes, as many as there are `latents` if they have
     so many."""
-    scale, size = Scale.standard(data.observations), data.schema.size
+    scale, size = Scale.standard(data.observations, data.moments), data.schema.size
     reference = fit_reference(data.observations, scale)
     density_key, generator_key = split_on_host(key, 2)
     loadings = _loadings(reference)[:, :latents]

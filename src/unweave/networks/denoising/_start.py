@@ -37,7 +37,7 @@ def start_diffusion(
     `widths` for all else. Without `sigma_max` the noise ends at the largest distance between two
     observations (Song and Ermon 2020, technique 1).
     """
-    scale, schema = Scale.standard(data.observations), data.schema
+    scale, schema = Scale.standard(data.observations, data.moments), data.schema
     deviation = float(np.nanstd(scaled_rows(data.observations, scale)))
     return Diffusion(
         latents=Latents.standard(schema.size),

@@ -28,7 +28,7 @@ def start_continuous_flow(
     block as wide as the first of `widths` for each of them, in white coordinates where these are no
     more than 512; and a multilayer perceptron of these widths for all else."""
     schema, whiten = data.schema, False
-    scale = Scale.standard(data.observations)
+    scale = Scale.standard(data.observations, data.moments)
     if schema.is_series and len(schema.shape) == 2 and schema.size >= _FEW:
         time, channel = schema.shape
         field = ChannelField((time, channel), widths[0], len(widths), key=key)
@@ -66,7 +66,7 @@ def start_coupling_flow(
             half, 2 * (size - half), widths, activation=jax.nn.silu, zero_last=True, key=net_key
         )
         couplings.append(Coupling(net, tuple(order)))
-    scale = Scale.standard(data.observations)
+    scale = Scale.standard(data.observations, data.moments)
     reference = fit_reference(data.observations, scale)
     latents = Latents.standard(size)
     return CouplingFlow(latents, tuple(couplings), scale, reference, data.schema.shape)

@@ -81,7 +81,7 @@ def _net(
     data: Dataset, answers: int, layout: Layout, depth: AbstractDepth, lift_key: Key, head_key: Key
 ) -> DeepNet:
     shape, width = data.schema.shape, layout.width
-    scale = Scale.standard(data.observations)
+    scale = Scale.standard(data.observations, data.moments)
     if not _convolves(data, layout):
         head = MLP(width, answers, (), key=head_key)
         lift = Flat(MLP(data.schema.size, width, (), key=lift_key), (width,))

@@ -40,7 +40,7 @@ def start_recurrent(data: Dataset, cell: CellMaker, *, key: Key) -> Recurrent:
     length, channels = data.schema.shape
     cell_key, head_key = split_on_host(key, 2)
     made = cell(channels, cell_key)
-    scale = Scale.standard(data.observations)
+    scale = Scale.standard(data.observations, data.moments)
     keep = _persistence(data.observations)
     return Recurrent(
         latents=Latents.standard(length * channels, prefix="e"),
@@ -64,7 +64,7 @@ def series_net(data: Dataset, numbers: int, reader: ReaderMaker, *, key: Key) ->
     """A net of any reader, for the scale and the times of `data`."""
     check_series(data)
     made = reader(data.schema.shape[1], numbers, spacing(data), key)
-    return SeriesNet(made, Scale.standard(data.observations), data.schema.times)
+    return SeriesNet(made, Scale.standard(data.observations, data.moments), data.schema.times)
 
 
 def recurrent_reader(cell: CellMaker, *, backwards: bool) -> ReaderMaker:
@@ -101,7 +101,7 @@ def start_latent_ode(
     times, channels = _all_times(data), data.schema.shape[1]
     whole = float(times.max() - times.min()) or 1.0
     encoder_key, field_key, readout_key = split_on_host(key, 3)
-    scale, unit = Scale.standard(data.observations), spacing(data)
+    scale, unit = Scale.standard(data.observations, data.moments), spacing(data)
     start = None
     if dynamics is None:
         # every course is level at first, and training begins as if there were no time

@@ -85,7 +85,7 @@ def start_span_reader(
     return SpanReader(
         reader=reader,
         ends=ends,
-        scale=Scale.standard(data.observations),
+        scale=Scale.standard(data.observations, data.moments),
         times=data.schema.times,
         names=tuple(f"{end} {at}" for end in ("start", "end") for at in places),
     )
