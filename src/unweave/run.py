@@ -293,7 +293,9 @@ def _check_folder(
 def _train(trainer: Trainer, data: Split, way: _Way) -> Trained:
     folder = way.folder
     progress, rows = trainer.start(), Log()
-    mark = fingerprint(data.train, data.validation) if folder is not None else ""
+    mark = ""
+    if folder is not None:
+        mark = fingerprint(data.stored or data.train, data.validation)
     if folder is not None and way.resume:
         progress = folder.load_progress(progress, mark)
         rows = Log(islice(folder.read_rows(), progress.epoch))

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from .._version import __version__
 from ._complaint import sentence_of
-from ._parser_devices import devices_options
+from ._parser_devices import cluster, devices_options
 from ._parser_questions import attack_parser, detect_parser, explain_parser, explore_parser
 from ._parser_scores import bound_parser, dictionary_parser, disentangle_parser
 
@@ -276,23 +276,12 @@ def _compare_parser(verbs) -> None:
     run.add_argument("--latex", metavar="DIR", help="the article and its figures there, too")
     workers = "so many fits at once, each in a process of its own (1: in this one)"
     run.add_argument("--workers", type=int, metavar="N", help=workers)
-    cluster = (
+    where = (
         "ray: on a Ray cluster, that of RAY_ADDRESS or one on this machine; HOST:PORT or "
         "ray://HOST:PORT: on the cluster there"
     )
-    run.add_argument("--on", type=_cluster, metavar="ray|ADDRESS", help=cluster)
+    run.add_argument("--on", type=cluster, metavar="ray|ADDRESS", help=where)
     run.add_argument("--quiet", action="store_true", help="no progress bar")
-
-
-def _cluster(text: str) -> str:
-    """The word ray, or the address of a Ray cluster."""
-    host, colon, port = text.removeprefix("ray://").rpartition(":")
-    if text != "ray" and not (colon and host and port.isdecimal() and "/" not in host):
-        raise argparse.ArgumentTypeError(
-            f"'{text}' is no place for fits; give ray, or the address of a Ray cluster, HOST:PORT "
-            "or ray://HOST:PORT"
-        )
-    return text
 
 
 def _numbers(text: str) -> tuple[float, ...]:

@@ -155,13 +155,18 @@ class Stored:
 
         **Raises:** `ValueError` for infinite values.
         """
+        kept = kept_lines(f"moments-{self.mark}", self._measured).arrays
+        columns = (kept[name] for name in ("mean", "deviation", "smallest", "largest", "count"))
+        return Moments(*(tuple(column.tolist()) for column in columns))
+
+    @property
+    def mark(self) -> str:
+        """A hash that changes with the files and with what is cut from them."""
         words = (self.shelf.key, self.schema.kind, self.schema.transform, self.size, self.step)
         mark = hashlib.sha256(repr(words).encode())
         for part in self.pieces:
             mark.update(np.ascontiguousarray(part, np.int64).tobytes())
-        kept = kept_lines(f"moments-{mark.hexdigest()[:32]}", self._measured).arrays
-        columns = (kept[name] for name in ("mean", "deviation", "smallest", "largest", "count"))
-        return Moments(*(tuple(column.tolist()) for column in columns))
+        return mark.hexdigest()[:32]
 
     def _measured(self) -> Lines:
         most = max(1, _PART // self.schema.size)

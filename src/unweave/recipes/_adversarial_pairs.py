@@ -141,5 +141,6 @@ def cyclegan(
         extras=(train.cycle(cycle, identity),), shown=train.translations_shown,
         judge=train.translation_distance(),
         epochs=epochs, batch=batch, least_steps=least_steps, rows=train.unpaired,
+        whole=True,
     )  # fmt: skip
     return Recipe("cyclegan", options, build, plan)

@@ -185,7 +185,7 @@ def cluster_vae(
         rate = optax.cosine_decay_schedule(learning_rate, budget.steps)
         return Descend(objective, optax.adam(rate))
 
-    plan = Plan(stepper, epochs, batch, patience, rows=train.neighbourly(clusters))
+    plan = Plan(stepper, epochs, batch, patience, rows=train.neighbourly(clusters), whole=True)
     return Recipe("cluster-vae", options, build, plan)
 
 
@@ -234,7 +234,7 @@ def content_style(
             optax.adam(learning_rate),
         )
 
-    plan = Plan(stepper, epochs, batch, patience, rows=train.grouped)
+    plan = Plan(stepper, epochs, batch, patience, rows=train.grouped, whole=True)
     return Recipe("content-style", options, build, plan)
 
 

@@ -20,14 +20,7 @@ class RayTasks(AbstractWorkers):
     """Tasks of Ray, one for each item."""
 
     def __init__(self, letter: Letter, on: OnRay):
-        self._ray = ray = _library()
-        self._own = not ray.is_initialized()
-        if self._own:
-            # what is started here tells nobody that it was
-            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-            local = on.address is None and "RAY_ADDRESS" not in os.environ
-            more = {"include_dashboard": False, "num_cpus": on.workers or _cores()} if local else {}
-            _join(ray, on.address, more)
+        self._ray, self._own = ray, _ = connected(on)
         # a convolution's gradient has other bits with another number of XLA's threads
         cores = os.environ.get("NPROC", str(_cores()))
         self._task = ray.remote(
@@ -66,6 +59,23 @@ class RayTasks(AbstractWorkers):
                 self._ray.cancel(reference, force=True)
         if self._own:
             self._ray.shutdown()
+
+
+def connected(on: OnRay) -> tuple[Any, bool]:
+    """Ray's library, connected to a cluster; and whether this was done here, so that whoever asked
+    is to end it by `shutdown`.
+
+    **Raises:** `ValueError` where Ray is missing, or no cluster answers at the address.
+    """
+    ray = _library()
+    if ray.is_initialized():
+        return ray, False
+    # what is started here tells nobody that it was
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    local = on.address is None and "RAY_ADDRESS" not in os.environ
+    more = {"include_dashboard": False, "num_cpus": on.workers or _cores()} if local else {}
+    _join(ray, on.address, more)
+    return ray, True
 
 
 def _far(letter: Letter, item: bytes, folder: str) -> bytes:

@@ -11,14 +11,14 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from ..data import Dataset
+from ..data import Dataset, Stored
 from ._objectives import Rows
 from ._placement import Placement
 
@@ -96,19 +96,6 @@ class InMemory(AbstractFeed):
         """Nothing is open."""
 
 
-@runtime_checkable
-class Readable(Protocol):
-    """Rows on disk: `read(rows)` gives those of these numbers, in that order; a stretch of `block`
-    of them is read at no more cost than one."""
-
-    @property
-    def block(self) -> int: ...
-
-    def __len__(self) -> int: ...
-
-    def read(self, rows: np.ndarray) -> Dataset: ...
-
-
 @dataclass(frozen=True)
 class Shuffle:
     """The order of `size` rows in an epoch, of which only stretches are ever made.
@@ -145,7 +132,7 @@ class Shuffle:
 class FromDisk(AbstractFeed):
     """Rows that are read while the steps before them run, a bounded number at a time."""
 
-    def __init__(self, stored: Readable, rows_of: Callable[[Dataset], Rows]):
+    def __init__(self, stored: Stored, rows_of: Callable[[Dataset], Rows]):
         self._stored, self._rows_of = stored, rows_of
         self._reader: _Reader | None = None
 

@@ -13,7 +13,7 @@ import tomli_w
 
 from .._files import flush, naming, sweep, write_whole
 from .._save import ModelFile, load_leaves, load_model, save_leaves
-from ..data import Dataset
+from ..data import Dataset, Stored
 from ._log import Log, Row
 from ._loop import Progress
 
@@ -162,10 +162,14 @@ class RunFolder:
         return progress
 
 
-def fingerprint(*parts: Dataset) -> str:
-    """A hash of the observations and their conditions, by which a resumed run knows its data."""
+def fingerprint(*parts: Dataset | Stored) -> str:
+    """A hash of the observations and their conditions, by which a resumed run knows its data; of
+    those on the disk, that of their index."""
     digest = hashlib.sha256()
     for data in parts:
+        if isinstance(data, Stored):
+            digest.update(data.mark.encode())
+            continue
         for array in (data.observations, data.times, data.inputs):
             if array is not None:
                 digest.update(repr((array.shape, array.dtype)).encode())

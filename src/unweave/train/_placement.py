@@ -57,16 +57,16 @@ class Placement:
                 f"batch of {' or '.join(map(str, near))}, or other devices."
             )
 
-    def everywhere(self, tree: Tree) -> Tree:
+    def everywhere(self, tree: Any) -> Any:
         """The arrays of `tree`, whole on every device."""
         return self._put(tree, PartitionSpec())
 
-    def shared(self, tree: Tree, axis: int) -> Tree:
+    def shared(self, tree: Any, axis: int) -> Any:
         """The arrays of `tree`, cut along `axis`, that of the batch, a part on each device. Of
         many processes each puts its own devices' parts alone."""
         return self._put(tree, PartitionSpec(*(None,) * axis, _AXIS))
 
-    def here(self, tree: Tree) -> Tree:
+    def here(self, tree: Any) -> Any:
         """The arrays of `tree`, which are whole on every device, on one of this process."""
         if self.mesh is None:
             return tree
@@ -91,7 +91,7 @@ class Placement:
 
         return np.asarray(multihost_utils.process_allgather(numbers))
 
-    def _put(self, tree: Tree, spec: PartitionSpec) -> Tree:
+    def _put(self, tree: Any, spec: PartitionSpec) -> Any:
         if self.mesh is None:
             return jax.tree.map(lambda x: jnp.asarray(x) if isinstance(x, np.ndarray) else x, tree)
         sharding = NamedSharding(self.mesh, spec)
@@ -134,8 +134,7 @@ def _placed(x: Any, sharding: NamedSharding) -> Array:
         return jax.random.wrap_key_data(_placed(jax.random.key_data(x), sharding), impl=kind)
     whole = np.asarray(x)
 
-    def part(index: tuple[slice, ...]) -> np.ndarray:
-        return whole[index]
+    def part(index: tuple[slice, ...] | None) -> np.ndarray:
+        return whole if index is None else whole[index]
 
     return jax.make_array_from_callback(whole.shape, sharding, part)
-

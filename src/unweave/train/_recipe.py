@@ -30,11 +30,12 @@ class Plan:
     """Training by steps: `epochs` passes over the data in batches of `batch`.
 
     `rows` takes from a dataset what the objective is given: the observations, or a tree that
-    holds their labels or conditions too. With `patience` the model of the epoch with the lowest
-    held-out loss is kept, and training stops when that many epochs have passed without a lower
-    one; without, the last is kept. There are at least `least_steps` steps, by more epochs where
-    the data are few. Observations that the model generates are looked at `looks` times, evenly
-    over the epochs (see `Monitor`), and a picture of some is kept as many times as `pictures`.
+    holds their labels or conditions too; `whole` says that it needs all observations at once.
+    With `patience` the model of the epoch with the lowest held-out loss is kept, and training
+    stops when that many epochs have passed without a lower one; without, the last is kept. There
+    are at least `least_steps` steps, by more epochs where the data are few. Observations that the
+    model generates are looked at `looks` times, evenly over the epochs (see `Monitor`), and a
+    picture of some is kept as many times as `pictures`.
     """
 
     stepper: Callable[[Budget], AbstractStepper]
@@ -42,6 +43,7 @@ class Plan:
     batch: int = 64
     patience: int | None = None
     rows: Callable[[Dataset], Rows] = observations
+    whole: bool = False
     least_steps: int = 0
     looks: int = 20
     pictures: int = 0

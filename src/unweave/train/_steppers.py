@@ -69,8 +69,8 @@ class Descend(AbstractStepper):
                 return self.objective(model, x, key, state.step)
             # what a library of distributions holds in float32 meets bfloat16 here
             with default_promotion():
-                eight_bits = _as(jnp.bfloat16, (model, x))
-                found = self.objective(*eight_bits, key, state.step)
+                short, of = _as(jnp.bfloat16, model), _as(jnp.bfloat16, x)
+                found = self.objective(short, of, key, state.step)
             return _as(jnp.float32, found)
 
         model, optimiser, metrics = _descend(loss, state.model, state.optimiser, self.optimiser)

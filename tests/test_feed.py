@@ -1,0 +1,163 @@
+"""What feeds the loop: each row once an epoch, the same order again, the same bits after a stop."""
+
+import json
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from test_training import Point, distance
+from unweave.data import Dataset, Signal, open_stored, store
+from unweave.train import (
+    Descend,
+    FromDisk,
+    InMemory,
+    Interrupted,
+    Log,
+    Placement,
+    Plan,
+    Trainer,
+    Watch,
+)
+from unweave.train._feed import Shuffle
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    size=st.integers(1, 400), block=st.integers(1, 90), together=st.integers(1, 7),
+    epoch=st.integers(0, 3), data=st.data(),
+)  # fmt: skip
+def test_an_epoch_has_each_row_once_and_begins_anywhere(size, block, together, epoch, data):
+    order = Shuffle(size, block, together, (1, 2), epoch)
+    whole = np.concatenate(list(order.stretches(0)))
+    assert sorted(whole.tolist()) == list(range(size))
+    first = data.draw(st.integers(0, size - 1))
+    np.testing.assert_array_equal(np.concatenate(list(order.stretches(first))), whole[first:])
+    # a stretch is of few blocks, which is what bounds memory
+    for stretch in order.stretches(0):
+        assert len(np.unique(stretch // block)) <= together
+
+
+def test_epochs_and_seeds_differ():
+    def drawn(seed, epoch):
+        return np.concatenate(list(Shuffle(300, 7, 5, (seed,), epoch).stretches(0))).tolist()
+
+    assert drawn(0, 0) == drawn(0, 0)
+    assert len({tuple(drawn(s, e)) for s in (0, 1) for e in (0, 1)}) == 4
+
+
+@pytest.fixture(scope="module")
+def numbers(tmp_path_factory):
+    """A store whose window k holds the numbers 4 k to 4 k + 3, 103 windows in three recordings."""
+    signals, begin = [], 0
+    for name, windows in (("a", 40), ("b", 50), ("c", 13)):
+        values = np.arange(begin, begin + 4 * windows, dtype=np.float32)[:, None]
+        times = np.arange(len(values)) / 10
+        signals.append(Signal(name, name, values, times, ("value",), ("mV",)))
+        begin += 4 * windows
+    path = tmp_path_factory.mktemp("store") / "numbers.zarr"
+    store(signals, path)
+    return open_stored(path, length=4)
+
+
+def fed(feed, epoch, per_epoch, batch):
+    """All observations of an epoch as the loop is given them."""
+    taken, found = 0, []
+    while taken < per_epoch:
+        call, count = feed.call(epoch, taken, 8)
+        data = np.asarray(jax.tree.leaves(call.data)[0])
+        for i in range(count):
+            found.append(data[i] if call.rows is None else data[np.asarray(call.rows)[i]])
+            assert len(found[-1]) == batch
+        taken += count
+    feed.end()
+    return np.concatenate(found)
+
+
+@pytest.mark.parametrize("kind", ["memory", "disk"])
+def test_both_feeds_give_each_observation_at_most_once(numbers, kind):
+    everything = np.concatenate([part.observations for part in numbers.parts(50)])
+    feed = FromDisk(numbers, rows_of) if kind == "disk" else InMemory(everything)
+    feed.begin([3], 10, Placement())
+    found = fed(feed, 0, 10, 10)[:, 0, 0].astype(int)
+    assert len(set(found.tolist())) == 100
+    assert set(found.tolist()) <= set(range(0, 4 * 103, 4))
+    np.testing.assert_array_equal(fed(feed, 0, 10, 10)[:, 0, 0], found)
+    assert fed(feed, 1, 10, 10)[:, 0, 0].astype(int).tolist() != found.tolist()
+
+
+def rows_of(data: Dataset):
+    return data.observations
+
+
+def test_what_a_reader_raises_ends_training(numbers):
+    def fails(data: Dataset):
+        if len(data) > 1:
+            raise OSError("the disk has gone")
+        return data.observations
+
+    feed = FromDisk(numbers, fails)
+    feed.begin([3], 10, Placement())
+    with pytest.raises(OSError, match="the disk has gone"):
+        feed.call(0, 0, 8)
+
+
+def trainer(numbers):
+    plan = Plan(lambda budget: Descend(distance, optax.sgd(0.001)), epochs=3, batch=8)
+    held = np.zeros((4, 4, 1), np.float32)
+    return Trainer(Point(jnp.asarray(0.0)), FromDisk(numbers, rows_of), held, plan,
+                   key=jax.random.key(1))  # fmt: skip
+
+
+@pytest.mark.parametrize("calls", [1, 2, 3])
+def test_from_the_disk_too_a_stop_changes_nothing(numbers, calls, monkeypatch):
+    from unweave.train import _feed
+
+    # five steps a call, so that a stop falls into the midst of an epoch
+    monkeypatch.setattr(_feed, "_CALL_BYTES", 5 * 8 * 16)
+    monkeypatch.setattr(_feed, "_MIXED_BYTES", 600)
+    whole = trainer(numbers).run(trainer(numbers).start(), [], Watch())
+    kept, asked = [], iter(range(1000))
+    watch = Watch(save=kept.append, stop=lambda: next(asked) >= calls)
+    with pytest.raises(Interrupted):
+        trainer(numbers).run(trainer(numbers).start(), [], watch)
+    again = trainer(numbers).run(kept[-1], whole.rows[: kept[-1].epoch], Watch())
+    assert eqx.tree_equal(again.model, whole.model)
+    assert list(again.rows) == list(whole.rows)
+
+
+ROW = st.dictionaries(
+    st.sampled_from(["train_loss", "held_out_loss", "look_spread"]), st.floats(allow_nan=False)
+)
+
+
+@given(st.lists(ROW))
+def test_a_log_gives_back_its_rows(rows):
+    rows = [{"epoch": i, "step": 3 * i, **row} for i, row in enumerate(rows)]
+    log = Log(rows)
+    assert list(log) == rows
+    assert len(log) == len(rows)
+    assert log == rows
+    assert log[1:3] == rows[1:3]
+    if rows:
+        assert log[-1] == rows[-1]
+        json.dumps(list(log))
+    with pytest.raises(IndexError):
+        log[len(rows)]
+
+
+def test_a_log_of_a_hundred_thousand_epochs_is_small():
+    import tracemalloc
+
+    tracemalloc.start()
+    log = Log()
+    for epoch in range(100_000):
+        log.append({"epoch": epoch, "step": 2 * epoch, "train_loss": 0.5, "held_out_loss": 0.25})
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 5e6
