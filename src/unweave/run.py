@@ -94,7 +94,7 @@ def fit(
     model is saved), and `Interrupted` on Ctrl-C or SIGTERM, after saving. After an `OSError`, of
     a full disk, say, every file is as it was or new, and `resume` goes on.
     """
-    _check_observations(data)
+    _check_observations(recipe, data)
     folder = RunFolder(Path(out)) if out is not None else None
     if resume and folder is None:
         raise RunFolderError("resume needs out, the folder of the run that is to go on.")
@@ -222,7 +222,7 @@ def _teller(quiet: bool) -> Say:
     return say
 
 
-def _check_observations(data: Split) -> None:
+def _check_observations(recipe: Recipe, data: Split) -> None:
     for name in ("train", "validation", "test"):
         observations = getattr(data, name).observations
         if not len(observations):
@@ -231,6 +231,14 @@ def _check_observations(data: Split) -> None:
             raise ValueError(
                 f"the split's {name} part holds infinite values; where nothing was observed put "
                 "NaN, or leave those observations out."
+            )
+        # everything but an equation, which is solved in double precision, works in single
+        largest = float(np.nanmax(np.abs(observations), initial=0.0))
+        if recipe.solve is None and largest > np.finfo(np.float32).max:
+            raise ValueError(
+                f"the split's {name} part holds {largest:.3g}, and single precision, in which "
+                f"{recipe.name} works, ends at 3.4e38; give the data in a larger unit, or leave "
+                "those observations out."
             )
 
 
