@@ -31,6 +31,7 @@ from .train import (
     RunFolder,
     RunFolderError,
     Say,
+    Solved,
     Trained,
     Trainer,
     TrainingFailed,
@@ -126,7 +127,7 @@ def _fit(
     began = time.monotonic()
     build_key, train_key = split_on_host(jax.random.key(seed), 2)
     drop_programs()
-    solved = None if recipe.solve is None else recipe.solve(data.train, seed, _teller(quiet))
+    solved = _solved(recipe, data, seed, quiet)
     model = recipe.build(data.train, build_key) if solved is None else solved.model
     if folder is not None and not resume:
         # not earlier, so that a recipe that does not fit the data leaves no run behind
@@ -165,6 +166,23 @@ def _fit(
         conditions=kept.conditions, arrays={} if solved is None else solved.arrays,
     )  # fmt: skip
     return run if folder is None else _write(run, folder)
+
+
+def _solved(recipe: Recipe, data: Split, seed: int, quiet: bool) -> Solved | None:
+    """What a recipe that solves its equation finds; None for another."""
+    if recipe.solve is None:
+        return None
+    try:
+        return recipe.solve(data.train, seed, _teller(quiet))
+    except RuntimeError as error:
+        # of a compiled program: an implicit solver has no other way to say so in its derivatives
+        if "non-finite" not in str(error):
+            raise
+        raise ValueError(
+            "the equation runs away at some of the values that its latents may have: while it was "
+            "solved its states were no longer finite; narrow the ranges or priors of its latents, "
+            "or fit to a shorter part of the courses."
+        ) from error
 
 
 def load_run(path: str | Path) -> Run:
