@@ -8,7 +8,6 @@ import os
 import pathlib
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,17 +27,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--page", action="store_true", help="write the counts into FAULTS.md")
-    parser.add_argument("--write-into", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    if options.write_into:
-        write_for_ever(pathlib.Path(options.write_into))
     rng = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
+        # the writers are forks, which JAX must not have started before
+        killed = kills(folder, options.kills, rng)
         counted = [
             flips(folder, options.flips, rng),
             truncations(folder, options.truncations, rng),
-            kills(folder, options.kills, rng),
+            killed,
         ]
     if options.page:
         from faults_keep import keep
@@ -95,21 +93,20 @@ def truncations(folder: pathlib.Path, count: int, rng: random.Random) -> tuple[i
 
 
 def kills(folder: pathlib.Path, count: int, rng: random.Random) -> tuple[int, str]:
-    """Kills a process that writes one checkpoint again and again, at random instants."""
+    """Kills a fork that writes one checkpoint again and again, at random instants."""
     path = folder / "checkpoint.safetensors"
     unreadable = 0
     unfinished = 0
     for _ in range(count):
-        # the writer inherits this process's path, so that both run the same unweave
-        command = [sys.executable, __file__, "--write-into", str(path)]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        writer = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
-        assert writer.stdout is not None
-        writer.stdout.readline()  # it is now inside its loop
+        path.unlink(missing_ok=True)
+        writer = os.fork()
+        if not writer:
+            write_for_ever(path)
+        while not path.exists():
+            time.sleep(0.001)
         time.sleep(rng.uniform(0, 0.1))
-        writer.send_signal(signal.SIGKILL)
-        writer.wait()
-        writer.stdout.close()
+        os.kill(writer, signal.SIGKILL)
+        os.waitpid(writer, 0)
         try:
             read_tensors(path)
         except (ModelFileError, OSError):
@@ -124,11 +121,13 @@ def kills(folder: pathlib.Path, count: int, rng: random.Random) -> tuple[int, st
 def write_for_ever(path: pathlib.Path) -> None:
     """Overwrites one checkpoint of 4 MB until killed."""
     step = 0
-    while True:
-        save_leaves(path, {"weight": np.full(2**19, float(step))}, {"step": step})
-        if step == 0:
-            print("writing", flush=True)
-        step += 1
+    try:
+        while True:
+            save_leaves(path, {"weight": np.full(2**19, float(step))}, {"step": step})
+            step += 1
+    finally:
+        # a fork never goes on with what its parent was doing
+        os._exit(1)
 
 
 if __name__ == "__main__":

@@ -28,23 +28,30 @@ unreadable, and nothing hangs for more than a minute.
 """
 
 
+def kept(part: str) -> list[str]:
+    """The lines of a part as they are now."""
+    file = HERE / "faults.json"
+    parts = json.loads(file.read_text()) if file.exists() else {}
+    return parts.get(part, {}).get("lines", [])
+
+
 def keep(part: str, lines: list[str]) -> None:
     """Prints the lines of a part, keeps them, and writes the page anew."""
     print("\n".join(lines), flush=True)
     file = HERE / "faults.json"
-    kept = json.loads(file.read_text()) if file.exists() else {}
+    parts = json.loads(file.read_text()) if file.exists() else {}
     with_what = (
         f"{datetime.date.today().isoformat()}, {os.cpu_count()} cores, {platform.system()} "
         f"{platform.machine()}, Python {platform.python_version()}, jax {jax.__version__}, numpy "
         f"{np.__version__}"
     )
-    kept[part] = {"with": with_what, "lines": lines}
-    file.write_text(json.dumps(kept, indent=1) + "\n")
+    parts[part] = {"with": with_what, "lines": lines}
+    file.write_text(json.dumps(parts, indent=1) + "\n")
     page = [_BEGIN]
     for name, title in PARTS.items():
-        if name in kept:
-            told = "\n".join(kept[name]["lines"])
+        if name in parts:
+            told = "\n".join(parts[name]["lines"])
             page.append(
-                f"## {title}\n\n{told}\n\n`bench/faults_{name}.py`, {kept[name]['with']}.\n"
+                f"## {title}\n\n{told}\n\n`bench/faults_{name}.py`, {parts[name]['with']}.\n"
             )
     (HERE / "FAULTS.md").write_text("\n".join(page))

@@ -1,6 +1,8 @@
 # floor 0: the protocol
 from ._course import Course as Course
 from ._held import FolderInUse as FolderInUse
+from ._join import ProcessesError as ProcessesError
+from ._join import join as join
 from ._latents import Latents as Latents
 from ._latents import Prior as Prior
 from ._latents import latents as latents
@@ -212,6 +214,7 @@ from .networks import Regressor as Regressor
 from .networks import Stepped as Stepped
 from .train import Budget as Budget
 from .train import Descend as Descend
+from .train import DevicesError as DevicesError
 from .train import Interrupted as Interrupted
 from .train import Plan as Plan
 from .train import Recipe as Recipe

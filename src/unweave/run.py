@@ -36,6 +36,7 @@ from .train import (
     RunFolder,
     RunFolderError,
     Say,
+    Solved,
     Trained,
     Trainer,
     TrainingFailed,
@@ -110,7 +111,7 @@ def fit(
     good model is saved), and `Interrupted` on Ctrl-C or SIGTERM, after saving. After an `OSError`,
     of a full disk, say, every file is as it was or new, and `resume` goes on.
     """
-    _check_observations(data)
+    _check_observations(recipe, data)
     folder = RunFolder(Path(out)) if out is not None else None
     if resume and folder is None:
         raise RunFolderError("resume needs out, the folder of the run that is to go on.")
@@ -146,7 +147,7 @@ def _fit(recipe: Recipe, data: Split, settings: dict[str, Any], way: _Way, seed:
     began = time.monotonic()
     build_key, train_key = split_on_host(jax.random.key(seed), 2)
     drop_programs()
-    solved = None if recipe.solve is None else recipe.solve(data.train, seed, _teller(way.quiet))
+    solved = _solved(recipe, data, seed, way.quiet)
     model = recipe.build(data.train, build_key) if solved is None else solved.model
     if folder is not None and not way.resume and on.first:
         # not earlier, so that a recipe that does not fit the data leaves no run behind
@@ -197,7 +198,24 @@ def _fit(recipe: Recipe, data: Split, settings: dict[str, Any], way: _Way, seed:
         model, schema, result, trained.rows, kept.observations, settings,
         conditions=kept.conditions, arrays={} if solved is None else solved.arrays,
     )  # fmt: skip
-    return run if folder is None or not on.first else _write(run, folder)
+    return run if folder is None else _write(run, folder)
+
+
+def _solved(recipe: Recipe, data: Split, seed: int, quiet: bool) -> Solved | None:
+    """What a recipe that solves its equation finds; None for another."""
+    if recipe.solve is None:
+        return None
+    try:
+        return recipe.solve(data.train, seed, _teller(quiet))
+    except RuntimeError as error:
+        # of a compiled program: an implicit solver has no other way to say so in its derivatives
+        if "non-finite" not in str(error):
+            raise
+        raise ValueError(
+            "the equation runs away at some of the values that its latents may have: while it was "
+            "solved its states were no longer finite; narrow the ranges or priors of its latents, "
+            "or fit to a shorter part of the courses."
+        ) from error
 
 
 def load_run(path: str | Path) -> Run:
@@ -255,7 +273,7 @@ def _teller(quiet: bool) -> Say:
     return say
 
 
-def _check_observations(data: Split) -> None:
+def _check_observations(recipe: Recipe, data: Split) -> None:
     for name in ("train", "validation", "test"):
         observations = getattr(data, name).observations
         if not len(observations):
@@ -264,6 +282,14 @@ def _check_observations(data: Split) -> None:
             raise ValueError(
                 f"the split's {name} part holds infinite values; where nothing was observed put "
                 "NaN, or leave those observations out."
+            )
+        # everything but an equation, which is solved in double precision, works in single
+        largest = float(np.nanmax(np.abs(observations), initial=0.0))
+        if recipe.solve is None and largest > np.finfo(np.float32).max:
+            raise ValueError(
+                f"the split's {name} part holds {largest:.3g}, and single precision, in which "
+                f"{recipe.name} works, ends at 3.4e38; give the data in a larger unit, or leave "
+                "those observations out."
             )
 
 

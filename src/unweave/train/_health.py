@@ -72,7 +72,8 @@ class Monitor:
         flat = _flat(seen[some])
         self.offset = np.nanmean(flat, axis=0)
         # one measure for all entries, so that distances are those of the user's own units
-        self.unit = float(np.sqrt(np.nanmean((flat - self.offset) ** 2))) or 1.0
+        apart = flat.astype(np.float64) - self.offset  # squares of large numbers are larger still
+        self.unit = float(np.sqrt(np.nanmean(apart**2))) or 1.0
         self.seen, self.held = self._standard(flat), self._standard(_flat(held))
         self.conditions = _conditions_of(train, _DRAWN)
         if self.can_tell:

@@ -101,7 +101,9 @@ def _coarsest(
     while substeps <= _FIRST:
         gap = _gap(problem, host, record, z, times, path, substeps)
         gap = np.nan_to_num(gap, nan=np.inf)
-        over = float(np.divide(gap, most, out=np.where(gap > 0, np.inf, 0.0), where=most > 0).max())
+        with np.errstate(over="ignore"):  # more than can be counted is far too much
+            times_over = np.divide(gap, most, out=np.where(gap > 0, np.inf, 0.0), where=most > 0)
+        over = float(times_over.max())
         if over <= _NEAR:
             # near enough for order four to tell how many more it takes
             return substeps * 2 ** max(0, int(np.ceil(0.25 * np.log2(max(over, 1e-300)))))
