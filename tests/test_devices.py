@@ -107,7 +107,7 @@ def test_a_lost_process_ends_all_and_one_process_goes_on(tmp_path):
     fit_words = ["fit", "vae", *SMALL, *words, "--out", str(out), "--processes", "2"]
     first = subprocess.Popen([*COMMAND, *fit_words], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 200
-    while not (out / "checkpoint.safetensors").exists() and time.monotonic() < deadline:
+    while not (out / "metrics.jsonl").exists() and time.monotonic() < deadline:
         time.sleep(0.1)
     (lost,) = [pid for pid in children(first.pid) if "--process 1 " in command(pid)]
     os.kill(lost, signal.SIGKILL)
