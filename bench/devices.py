@@ -130,7 +130,7 @@ def main() -> None:
         f"of {BATCH} shared by all; median (smallest–largest) of {REPEATS} calls of "
         f"{options.steps // REPEATS} steps. The devices of one process are simulated, and all "
         "cases have the same two cores, on which one device already computes with two threads: "
-        "more of them can gain nothing here, and the last column is what sharing costs. A reduction "
+        "more of them can gain nothing here, and the throughput is what sharing costs. A reduction "
         "adds up as many numbers as the model has.", "",
         "| case | ms a step | ms a reduction | throughput of one device | loss of the steps |",
         "|---|---|---|---|---|",

@@ -85,8 +85,8 @@ def main() -> None:
         "# What a user waits for", "",
         f"Written by `bench/paths.py`. {datetime.date.today().isoformat()}, {os.cpu_count()} "
         f"cores, {platform.machine()}, Python {platform.python_version()}, jax {jax.__version__}. "
-        "Seconds of a command, start and end of Python included: median (smallest–largest, n). Cold: "
-        "nothing compiled is kept; warm: the same command again.", "",
+        "Seconds of a command, start and end of Python included: median (smallest–largest, n). "
+        "Cold: nothing compiled is kept; warm: the same command again.", "",
         "| path | " + " | ".join(f"{label}: cold | warm" for label in labels) + " |",
         "|---|" + "---|---|" * len(labels),
     ]  # fmt: skip
