@@ -7,6 +7,7 @@
 # make bench-series DATA=folder: measurements that were hidden, guessed by models of series
 # make bench-discovery PEERS=python-with-pysindy: equations found from data, against pysindy
 # make bench-explore: from a slider to a curve, in a headless Chromium
+# make bench-streaming DATA=folder: 20 GB of recordings, in memory that does not grow with them
 # make faults: kills and damaged files, counted
 
 # the first that runs and is new enough
@@ -14,7 +15,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: demo test test-all lint check docs bench bench-equations bench-flows bench-depth bench-discovery bench-series bench-explore faults clean
+.PHONY: demo test test-all lint check docs bench bench-equations bench-flows bench-depth bench-discovery bench-series bench-explore bench-streaming faults clean
 
 # made again when what it installs has changed
 .venv/ready: pyproject.toml constraints.txt
@@ -75,6 +76,10 @@ bench-series: .venv/ready
 
 bench-explore: .venv/ready
 	$(BIN)/python bench/explore.py
+
+bench-streaming: .venv/ready
+	@test -n "$(DATA)" || { echo "name a folder of WFDB records: make bench-streaming DATA=..."; exit 1; }
+	$(BIN)/python bench/streaming.py --data "$(DATA)"
 
 faults: .venv/ready
 	$(BIN)/python bench/faults_file.py

@@ -282,7 +282,7 @@ Written by `bench/streaming.py`. {result["date"]}, {result["machine"]}. Other pr
 Training from the disk reaches {100 * ratio["training"]:.0f} % of the rate in memory, scoring {100 * ratio["scoring"]:.0f} %. {"None" if under else "Not none"} of what reads from the disk takes {LIMIT:g} GB of memory. Scoring writes the codes to the disk; what it compiles was compiled before. Reading is that of blocks in another order, a block ahead, with nothing done to them.
 
 Opening took {stages["training"][0]["opened"]:.1f} s in the run that trained: the index, the samples held in memory, and the one pass over the training part that its scale is made of, which is kept for the next time.
-"""
+"""  # noqa: E501
 
 
 if __name__ == "__main__":
