@@ -8,13 +8,14 @@
 # make bench-discovery PEERS=python-with-pysindy: equations found from data, against pysindy
 # make bench-explore: from a slider to a curve, in a headless Chromium
 # make test-faults: kills, full disks, frozen workers, lost machines, counted into bench/FAULTS.md
+# make bench-streaming DATA=folder: 20 GB of recordings, in memory that does not grow with them
 
 # the first that runs and is new enough
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: demo test test-all lint check docs bench bench-equations bench-flows bench-depth bench-discovery bench-series bench-explore test-faults clean
+.PHONY: demo test test-all lint check docs bench bench-equations bench-flows bench-depth bench-discovery bench-series bench-explore bench-streaming test-faults clean
 
 # made again when what it installs has changed
 .venv/ready: pyproject.toml constraints.txt
@@ -75,6 +76,10 @@ bench-series: .venv/ready
 
 bench-explore: .venv/ready
 	$(BIN)/python bench/explore.py
+
+bench-streaming: .venv/ready
+	@test -n "$(DATA)" || { echo "name a folder of WFDB records: make bench-streaming DATA=..."; exit 1; }
+	$(BIN)/python bench/streaming.py --data "$(DATA)"
 
 # the machines of a cluster need Ray: pip install 'unweave[ray]'
 test-faults: .venv/ready

@@ -56,7 +56,7 @@ def measure(
         "recipe": recipe.name,
         "run": None,
         "seed": seed,
-        "n_train": len(data.train),
+        "n_train": len(data.stored or data.train),
         "n_validation": len(data.validation),
         "n_test": len(data.test),
         "n_test_measured": len(data.test) if summary.n is None else summary.n,

@@ -76,7 +76,7 @@ def _of_run(options: argparse.Namespace, confidence: float) -> Result:
         say("asking for the answers")
         found = _promised(options, fitted, data, confidence)
     result: dict[str, Any] = {
-        "run": str(fitted.folder), "n_train": len(data.train), "n_validation":
+        "run": str(fitted.folder), "n_train": len(data.stored or data.train), "n_validation":
         len(data.validation), "n_test": len(data.test), "confidence": confidence, **found.told,
     }  # fmt: skip
     from ..report import Answer, picture, sentence  # and with it Matplotlib

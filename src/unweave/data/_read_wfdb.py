@@ -36,11 +36,23 @@ _MOST_SIGNALS = 1000
 
 
 @final
+@dataclass(frozen=True)
+class Plain:
+    """Where samples lie in a file of signed 16-bit numbers, all signals side by side, and the gain
+    and the zero of each."""
+
+    file: str
+    offset: int
+    gains: tuple[float, ...]
+    zeros: tuple[int, ...]
+
+
+@final
 @dataclass(frozen=True, eq=False)
 class Record:
     """A record whose header has been read: its name, where it is (a folder, or a database
-    folder of PhysioNet), its sampling rate, its channels' names and units as written there, and
-    how many samples it has, if the header says so."""
+    folder of PhysioNet), its sampling rate, its channels' names and units as written there,
+    how many samples it has, if the header says so, and how they lie, where that is plain."""
 
     name: str
     folder: Path | None
@@ -50,6 +62,7 @@ class Record:
     comments: tuple[str, ...]
     units: tuple[str, ...]
     length: int | None
+    plain: Plain | None
 
     @property
     def path(self) -> Path:
@@ -147,6 +160,20 @@ def _record(name: str, folder: Path | None, remote: str | None, fields: Any) -> 
         comments=tuple(fields.comments),
         units=tuple(unit or "mV" for unit in fields.units),
         length=fields.sig_len,
+        plain=_plain(fields),
+    )
+
+
+def _plain(fields: Any) -> Plain | None:
+    """How the samples lie, of the commonest format alone: one file of 16 bits, one rate."""
+    one = len(set(fields.file_name)) == 1 and set(fields.fmt) == {"16"}
+    if not one or any(n not in (None, 1) for n in fields.samps_per_frame) or any(fields.skew):
+        return None
+    return Plain(
+        file=fields.file_name[0],
+        offset=int(fields.byte_offset[0] or 0),
+        gains=tuple(float(gain) for gain in fields.adc_gain),
+        zeros=tuple(int(zero) for zero in fields.baseline),
     )
 
 

@@ -16,9 +16,9 @@ from ._shares import (
 )
 from ._stored import Stored
 
-# rows of each part that are held in memory, and the numbers that they may have (64 MB)
+# rows of each part that are held in memory, and the numbers that they may have (16 MB)
 _MOST_ROWS = 4096
-_MOST_NUMBERS = 2**24
+_MOST_NUMBERS = 2**22
 
 
 class Parted(NamedTuple):

@@ -128,7 +128,11 @@ class Stored:
         out = np.empty((len(rows), *self._shape), self._dtype)
         order = np.lexsort((start, run))
         for which in self._stretches(order, run, start):
-            out[which] = self._cut(int(run[which[0]]), start[which])
+            cut = self._cut(int(run[which[0]]), start[which])
+            if np.all(np.diff(which) == 1):
+                out[which[0] : which[-1] + 1] = cut
+            else:
+                out[which] = cut
         values, references = _transform(self.schema).apply(out) if self._is_cut else (out, None)
         return Dataset(
             observations=values,
@@ -263,8 +267,9 @@ class Stored:
             samples = samples[first - before :]
         else:
             samples = self.shelf.reader.read(run, first, end)
-        if len(start) == 1:
-            return samples[None]
+        if np.all(np.diff(start) == self.size):
+            # windows that follow each other lie as they are wanted
+            return samples.reshape(len(start), *self._shape)
         return samples[(start - first)[:, None] + np.arange(self.size)]
 
 

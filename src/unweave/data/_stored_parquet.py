@@ -9,7 +9,7 @@ from typing import Any, final
 
 import numpy as np
 
-from ._guard import DataError, parsing, quoted
+from ._guard import DataError, quoted
 from ._index import AbstractReader, fingerprint, kept_lines
 from ._stored import Shelf
 
@@ -123,9 +123,15 @@ class ParquetReader(AbstractReader):
         return np.concatenate(parts) if parts else empty
 
     def _group(self, path: str, group: int) -> np.ndarray:
-        with parsing(Path(path), "a Parquet file"), pyarrow().ParquetFile(path) as file:
-            table = file.read_row_group(group, columns=list(self.channels), use_threads=False)
-            columns = [table.column(name).to_numpy() for name in self.channels]
+        # not `parsing`, which changes the filters of warnings for all threads
+        try:
+            with pyarrow().ParquetFile(path) as file:
+                table = file.read_row_group(group, columns=list(self.channels), use_threads=False)
+                columns = [table.column(name).to_numpy() for name in self.channels]
+        except (ValueError, KeyError) as error:
+            raise DataError(
+                f"row group {group} of {quoted(path)} is damaged: {str(error)[:160]}."
+            ) from None
         return np.stack([np.asarray(column, self.dtype) for column in columns], axis=1)
 
 

@@ -11,6 +11,7 @@ from ._guard import DataError, listed, quoted
 from ._index import AbstractReader, Lines, files_under, fingerprint, kept_lines, shown
 from ._read_wfdb import (
     MILLIVOLTS,
+    Plain,
     Record,
     group_of,
     local_record,
@@ -24,6 +25,8 @@ from ._wfdb import wfdb
 
 # samples that are read as fast as one is: opening a record takes as long
 _TOGETHER = 4096
+# what stands for a sample that is missing
+_MISSING = -(2**15)
 
 
 def wfdb_shelf(paths: Sequence[Path], *, columns: Sequence[str] | None) -> Shelf:
@@ -37,25 +40,29 @@ def wfdb_shelf(paths: Sequence[Path], *, columns: Sequence[str] | None) -> Shelf
     key = fingerprint(files, "wfdb", columns, [str(path) for path in found[:1]])
     lines = kept_lines(key, lambda: _lines(found, columns))
     wfdb()  # imported by the thread that may say so, not by one that reads
-    arrays = lines.arrays
-    return Shelf(lines, WFDBReader(arrays["paths"], arrays["places"], arrays["scales"]), key)
+    return Shelf(lines, WFDBReader(dict(lines.arrays)), key)
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class WFDBReader(AbstractReader):
-    """Reads the channels at `places[i]` of the record at `paths[i]`, times `scales[i]`."""
+    """Reads the channels at `places[i]` of the record at `paths[i]`, times `scales[i]`.
 
-    paths: np.ndarray
-    places: np.ndarray
-    scales: np.ndarray
+    Where its samples lie plainly, in `files[i]` from byte `offsets[i]` on among `widths[i]`
+    signals, they are read from there, `(x - zeros[i]) / gains[i]`; all else wfdb reads, which
+    takes milliseconds to begin.
+    """
+
+    arrays: dict[str, np.ndarray]
 
     def read(self, recording: int, first: int, end: int) -> np.ndarray:
         """See `AbstractReader`."""
-        path = str(self.paths[recording])
+        a, path = self.arrays, str(self.arrays["paths"][recording])
+        if a["files"][recording]:
+            return self._plain(recording, first, end) * a["scales"][recording]
         try:
             found: Any = wfdb().rdrecord(
-                path, sampfrom=first, sampto=end, channels=self.places[recording].tolist(),
+                path, sampfrom=first, sampto=end, channels=a["places"][recording].tolist(),
                 return_res=32,
             )  # fmt: skip
         except (ValueError, IndexError, KeyError, TypeError) as error:
@@ -63,7 +70,18 @@ class WFDBReader(AbstractReader):
                 f"{quoted(path)} cannot be read as a WFDB record from sample {first} to {end}: "
                 f"{str(error)[:160]}."
             ) from None
-        return np.asarray(found.p_signal, np.float32) * self.scales[recording]
+        return np.asarray(found.p_signal, np.float32) * a["scales"][recording]
+
+    def _plain(self, recording: int, first: int, end: int) -> np.ndarray:
+        a, width = self.arrays, int(self.arrays["widths"][recording])
+        path = Path(str(a["files"][recording]))
+        begin = int(a["offsets"][recording]) + 2 * width * first
+        raw = np.fromfile(path, "<i2", (end - first) * width, offset=begin)
+        if len(raw) < (end - first) * width:
+            raise DataError(f"{quoted(path)} ends before sample {end} of its record.")
+        x = raw.reshape(-1, width)[:, a["places"][recording]]
+        values = (x.astype(np.float32) - a["zeros"][recording]) / a["gains"][recording]
+        return np.where(x == _MISSING, np.float32(np.nan), values)
 
 
 def _records(path: Path) -> list[str]:
@@ -108,6 +126,7 @@ def _lines(found: Sequence[str], columns: Sequence[str] | None) -> Lines:
                 [[MILLIVOLTS.get(record.units[i].lower(), 1.0) for i in row]
                  for record, row in zip(records, places.tolist(), strict=True)], np.float32,
             ),
+            **_plainly(records, places),
         },
         {
             "item": [len(wanted)], "channels": list(wanted), "units": list(units[0]),
@@ -115,6 +134,23 @@ def _lines(found: Sequence[str], columns: Sequence[str] | None) -> Lines:
             "dtype": "<f4", "notes": list(unnamed_patients(names, groups)),
         },
     )  # fmt: skip
+
+
+def _plainly(records: Sequence[Record], places: np.ndarray) -> dict[str, np.ndarray]:
+    """Where the samples of each record lie; of those that do not lie plainly the file is ""."""
+    plain = [record.plain or Plain("", 0, (), ()) for record in records]
+    folders = [record.path.parent for record in records]
+    files = [str(f / p.file) if p.file else "" for f, p in zip(folders, plain, strict=True)]
+    gains, zeros = np.ones(places.shape, np.float32), np.zeros(places.shape, np.float32)
+    for i, one in enumerate(plain):
+        if one.file:
+            gains[i] = np.asarray(one.gains)[places[i]]
+            zeros[i] = np.asarray(one.zeros)[places[i]]
+    return {
+        "files": np.asarray(files), "gains": gains, "zeros": zeros,
+        "offsets": np.asarray([one.offset for one in plain], np.int64),
+        "widths": np.asarray([len(one.gains) for one in plain], np.int64),
+    }  # fmt: skip
 
 
 def _check_rate(record: Record, first: Record) -> None:

@@ -131,7 +131,9 @@ def _recordings(
         start = float(about.get("start", 0.0))
         rows.append((record, start, name, group, array.shape[0], array.chunks[0], array.dtype))
     assert first is not None
-    rows.sort(key=lambda row: row[:2])
+    # runs of one recording stand together, in the order of time
+    place = {row[0]: i for i, row in reversed(list(enumerate(rows)))}
+    rows.sort(key=lambda row: (place[row[0]], row[1]))
     records, starts, names, groups, lengths, chunks, kinds = zip(*rows, strict=True)
     channels, units, step, unit = first[1]
     chosen = _chosen(path, channels, columns)
