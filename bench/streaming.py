@@ -274,7 +274,7 @@ def page(result: dict) -> str:
 
 Written by `bench/streaming.py`. {result["date"]}, {result["machine"]}. Other programs were running, so rates are for their order and their ratios alone.
 
-{result["records"]:,} recordings made from real ECGs, {result["bytes"] / 2**30:.1f} GB in a Zarr store, cut into {result["windows"]:,} windows of {result["shape"][0]} samples of {result["shape"][1]} leads; {result["block"]} windows in a row are a block. A β-VAE with {LATENTS} latents, batches of {BATCH}, {EPOCHS} epochs over all training windows; the first, which compiles, is left out. Beside it the same on {MOST:,} of the windows in memory. Each row is from processes of their own; the rate is the median (smallest–largest) of so many epochs, or runs, and the memory the most that any of them held at once.
+{result["records"]:,} recordings made from real ECGs, {result["bytes"] / 2**30:.1f} GB in a Zarr store, cut into {result["windows"]:,} windows of {result["shape"][0]} samples of {result["shape"][1]} leads; {result["block"]} windows in a row are a block. A β-VAE with {LATENTS} latents, batches of {BATCH}, one epoch over all training windows, compiling included. Beside it the same on {MOST:,} of the windows in memory, four epochs of which the first is left out. Each row is from processes of their own; the rate is the median (smallest–largest) of so many epochs, or runs, and the memory the most that any of them held at once.
 
 | | windows | runs | windows a second | peak of memory, GB |
 |---|---|---|---|---|

@@ -55,6 +55,28 @@ def as_arguments(tree: Any) -> Any:
     )
 
 
+def without_arguments(tree: Any, like: Any) -> Any:
+    """`like` with the arrays of `tree`, which came from it by `as_arguments` and was moved since;
+    what is `Given` there stands in `like` as it was."""
+    arrays, rest = eqx.partition(like, eqx.is_array)
+    every = jax.tree.leaves(eqx.filter(tree, eqx.is_array), is_leaf=_is_given)
+    moved = [leaf for leaf in every if not _is_given(leaf)]
+    return eqx.combine(jax.tree.unflatten(jax.tree.structure(arrays), moved), rest)
+
+
+def without_numbers(tree: Any) -> Any:
+    """The tree with nothing where numbers are `Given`: what an optimiser has of a model that was
+    taken `as_arguments`."""
+    return jax.tree.map(
+        lambda node: Given(None) if _is_given(node) else node,  # pyright: ignore[reportArgumentType]
+        tree, is_leaf=_is_given,
+    )  # fmt: skip
+
+
+def _is_given(node: Any) -> bool:
+    return isinstance(node, Given)
+
+
 def _is_numbered(node: Any) -> bool:
     return _are_numbered(type(node))
 

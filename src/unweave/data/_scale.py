@@ -7,18 +7,21 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Num
 
+from .._programs import AbstractNumbered, Given
 from ._moments import Moments
 
 
-class Scale(eqx.Module):
+class Scale(AbstractNumbered):
     r"""$x \mapsto (x - \text{offset}) / \text{spread}$ for each channel (the last axis).
 
-    The numbers are static: no optimiser moves them. A model keeps its scale and undoes it on
-    the way out, so everything that a model says is in the user's units.
+    The numbers are static: no optimiser moves them (or `given`, both of them, to a compiled
+    program). A model keeps its scale and undoes it on the way out, so everything that a model says
+    is in the user's units.
     """
 
     offset: tuple[float, ...] = eqx.field(static=True)
     spread: tuple[float, ...] = eqx.field(static=True)
+    given: tuple[Given, Given] | None = None
 
     def __check_init__(self):
         if len(self.offset) != len(self.spread):
@@ -58,17 +61,29 @@ class Scale(eqx.Module):
 
     def apply(self, x: Num[Array, "..."]) -> Num[Array, "..."]:
         """To the model's numbers."""
-        return (x - _to_shape(self.offset, x)) / _to_shape(self.spread, x)
+        offset, spread = self._numbers(x)
+        return (x - offset) / spread
 
     def undo(self, x: Num[Array, "..."]) -> Num[Array, "..."]:
         """Back to the user's units."""
-        return x * _to_shape(self.spread, x) + _to_shape(self.offset, x)
+        offset, spread = self._numbers(x)
+        return x * spread + offset
 
     def log_volume(self, x: Num[Array, "..."]) -> Num[Array, ""]:
         r"""$\sum \log \text{spread}$ over the observed entries of `x`: what a log-density of
         scaled data must lose to be one of the data itself."""
-        return jnp.where(jnp.isnan(x), 0, jnp.log(_to_shape(self.spread, x))).sum()
+        return jnp.where(jnp.isnan(x), 0, jnp.log(self._numbers(x)[1])).sum()
 
+    def as_arguments(self) -> "Scale":
+        """Itself with its numbers `Given`, for a compiled program."""
+        if self.given is not None:
+            return self
+        return Scale((), (), given=(Given.of(self.offset), Given.of(self.spread)))
 
-def _to_shape(numbers: tuple[float, ...], x: Num[Array, "..."]) -> Num[Array, "..."]:
-    return jnp.broadcast_to(jnp.asarray(numbers, x.dtype), x.shape)
+    def _numbers(self, x: Num[Array, "..."]) -> tuple[Num[Array, "..."], Num[Array, "..."]]:
+        """Offset and spread of every entry of `x`."""
+        parts = self.offset, self.spread
+        if self.given is not None:
+            parts = tuple(part.numbers for part in self.given)
+        offset, spread = (jnp.broadcast_to(jnp.asarray(n, x.dtype), x.shape) for n in parts)
+        return offset, spread

@@ -19,14 +19,15 @@ from jaxtyping import Array, Int
 
 from .._keys import split_on_host
 from .._model import AbstractSampler, Key
+from .._programs import as_arguments, without_arguments
 from .._rows import evenly
 from ._feed import AbstractFeed, Call, InMemory, on_device
 from ._health import Monitor
 from ._log import Log, Row
 from ._objectives import Rows
 from ._placement import Placement, placement
-from ._recipe import Budget, Plan
-from ._steppers import AbstractStepper, State
+from ._recipe import Budget, Plan, stepper_of
+from ._steppers import AbstractStepper, State, for_program
 
 # how long one call should last: the bar moves, and a signal is answered
 _CALL_SECONDS = 0.4
@@ -121,7 +122,7 @@ class Trainer:
         self.per_epoch = self.size // self.batch
         self.epochs = max(plan.epochs, -(-plan.least_steps // self.per_epoch))
         self.total = self.per_epoch * self.epochs
-        self.stepper = plan.stepper(Budget(self.size, self.total))
+        self.stepper = stepper_of(plan.stepper, Budget(self.size, self.total))
         some = evenly(_count(held_out), _MOST_HELD_OUT)
         self.held_out = on_device(jax.tree.map(lambda part: part[some], held_out))
         self.model = model
@@ -201,14 +202,24 @@ class Trainer:
         finally:
             self.feed.end()
         self._save(progress, watch)
-        kept = self.on.here(self._kept(progress))
-        return Trained(kept, log, progress.epoch, self._why(progress))
+        return Trained(self._model(self._kept(progress)), log, progress.epoch, self._why(progress))
 
     def _spread_out(self, progress: Progress) -> Progress:
-        """The same progress on all devices."""
-        put = self.on.everywhere
-        return replace(progress, state=put(progress.state), best=put(progress.best),
-                       sums=put(progress.sums))  # fmt: skip
+        """The same progress on all devices, as a compiled program takes it."""
+        self._like, put = progress, self.on.everywhere
+        state, best = for_program(progress.state), as_arguments(progress.best)
+        return replace(progress, state=put(state), best=put(best), sums=put(progress.sums))
+
+    def _gathered(self, progress: Progress) -> Progress:
+        """The way back: on a device of this process, as it is kept."""
+        here = self.on.here
+        state = without_arguments(here(progress.state), self._like.state)
+        return replace(progress, state=state, best=self._model(progress.best),
+                       sums=here(progress.sums))  # fmt: skip
+
+    def _model(self, model: eqx.Module) -> eqx.Module:
+        """A model as it is kept."""
+        return without_arguments(self.on.here(model), self._like.best)
 
     def _given(self, progress: Progress, fed: Call, count: int) -> tuple[Any, ...]:
         """What the compiled loop takes."""
@@ -243,9 +254,7 @@ class Trainer:
 
     def _save(self, progress: Progress, watch: Watch) -> None:
         if self.on.first:
-            watch.save(replace(progress, state=self.on.here(progress.state),
-                               best=self.on.here(progress.best),
-                               sums=self.on.here(progress.sums)))  # fmt: skip
+            watch.save(self._gathered(progress))
 
     def _check(self, bad: int, before: Progress) -> None:
         if bad < 0:
@@ -253,7 +262,7 @@ class Trainer:
         # the last update of a call has not been judged by a loss yet
         unjudged = bad == int(before.state.step) + 1
         good = before.best if unjudged else before.state.model
-        raise TrainingFailed(self._what_failed(f"at step {bad}", bad), self.on.here(good))
+        raise TrainingFailed(self._what_failed(f"at step {bad}", bad), self._model(good))
 
     def _judge(self, progress: Progress) -> tuple[Progress, Row]:
         """Ends an epoch: the held-out loss, the best model so far, one row of the log."""
@@ -265,7 +274,7 @@ class Trainer:
         epoch, loss = progress.epoch + 1, judged["loss"]
         if not math.isfinite(loss):
             what = self._what_failed("on held-out data", epoch * self.per_epoch)
-            raise TrainingFailed(what, self.on.here(progress.best))
+            raise TrainingFailed(what, self._model(progress.best))
         row = {"epoch": epoch, "step": epoch * self.per_epoch}
         sums = self.on.here(progress.sums)
         row |= {f"train_{k}": v for k, v in _means(sums, self.per_epoch).items()}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -54,6 +55,13 @@ class Plan:
                 raise ValueError(f"{name} is {getattr(self, name)}; give at least 1.")
         if self.patience is not None and self.patience < 1:
             raise ValueError(f"patience is {self.patience}; give at least 1 epoch, or none.")
+
+
+@lru_cache(maxsize=4)
+def stepper_of(make: Callable[[Budget], AbstractStepper], budget: Budget) -> AbstractStepper:
+    """The stepper of a budget, the same object again for the same one: what is compiled for it
+    serves every seed of a recipe."""
+    return make(budget)
 
 
 class Solved(NamedTuple):

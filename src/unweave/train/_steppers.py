@@ -17,6 +17,7 @@ from jaxtyping import Array, Int
 
 from .._libraries import default_promotion
 from .._model import Key
+from .._programs import as_arguments, without_numbers
 from ._objectives import Metrics, Objective, PairObjective, Rows
 
 #: A step number beyond every schedule: what held-out data are judged by.
@@ -31,6 +32,18 @@ class State(eqx.Module):
     step: Int[Array, ""]
     rival: Any = None
     rival_optimiser: Any = None
+
+
+def for_program(state: State) -> State:
+    """The state as a compiled step takes it: one program then serves every model of this form,
+    whatever the data's scale is. `without_arguments` is the way back."""
+    return State(
+        as_arguments(state.model),
+        without_numbers(as_arguments(state.optimiser)),
+        state.step,
+        as_arguments(state.rival),
+        without_numbers(as_arguments(state.rival_optimiser)),
+    )
 
 
 class AbstractStepper(eqx.Module):
