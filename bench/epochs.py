@@ -65,8 +65,8 @@ def main() -> None:
         f"cores, {platform.machine()}, Python {platform.python_version()}, jax {jax.__version__}. "
         f"{result['epochs']:,} epochs of a small VAE into a run folder with checkpoints, in "
         f"{seconds:.0f} s. Resident memory after the first hundred epochs {first[1]:.1f} MB, at "
-        f"most {most:.1f} MB until the last: {100 * (most / first[1] - 1):+.2f} %. The log of an "
-        "epoch takes eight bytes a number.", "",
+        f"most {most:.1f} MB until the last: {100 * (most / first[1] - 1):+.2f} %. Of "
+        "the log at most 2,048 rows are in memory; the folder has all.", "",
         "| epoch | resident MB | beside the first |", "|---|---|---|",
         *(f"| {n:,} | {mb:.1f} | {100 * (mb / first[1] - 1):+.2f} % |" for n, mb in shown),
     ]  # fmt: skip

@@ -1,7 +1,5 @@
 """What feeds the loop: each row once an epoch, the same order again, the same bits after a stop."""
 
-import json
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -25,6 +23,7 @@ from unweave.train import (
     Watch,
 )
 from unweave.train._feed import Shuffle
+from unweave.train._log import MOST_ROWS
 
 
 @settings(deadline=None, max_examples=60)
@@ -138,26 +137,27 @@ ROW = st.dictionaries(
 
 @given(st.lists(ROW))
 def test_a_log_gives_back_its_rows(rows):
-    rows = [{"epoch": i, "step": 3 * i, **row} for i, row in enumerate(rows)]
+    rows = [{"epoch": i, "step": 3 * i, **row} for i, row in enumerate(rows, start=1)]
     log = Log(rows)
     assert list(log) == rows
-    assert len(log) == len(rows)
     assert log == rows
     assert log[1:3] == rows[1:3]
-    if rows:
-        assert log[-1] == rows[-1]
-        json.dumps(list(log))
     with pytest.raises(IndexError):
         log[len(rows)]
 
 
-def test_a_log_of_a_hundred_thousand_epochs_is_small():
-    import tracemalloc
-
-    tracemalloc.start()
-    log = Log()
-    for epoch in range(100_000):
-        log.append({"epoch": epoch, "step": 2 * epoch, "train_loss": 0.5, "held_out_loss": 0.25})
-    kept, _ = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert kept < 5e6
+@pytest.mark.parametrize("epochs", [MOST_ROWS, MOST_ROWS + 1, 10_007, 100_000])
+def test_a_log_of_very_many_epochs_is_thinned_and_keeps_the_last_and_those_looked_at(epochs):
+    log, looked = Log(), [7, epochs // 3, epochs // 2 + 1]
+    for epoch in range(1, epochs + 1):
+        log.append({"epoch": epoch} | ({"look_spread": 0.5} if epoch in looked else {}))
+        assert log[-1]["epoch"] == epoch
+    assert MOST_ROWS // 2 <= len(log) <= MOST_ROWS
+    found = [row["epoch"] for row in log]
+    assert found == sorted(set(found))
+    assert {row["epoch"] for row in log if "look_spread" in row} == set(looked)
+    even = [epoch for epoch in found[:-1] if epoch not in looked]
+    assert len(set(np.diff(even))) <= 2
+    # the same as of rows that were read again
+    assert Log({"epoch": e} | ({"look_spread": 0.5} if e in looked else {})
+               for e in range(1, epochs + 1)) == log  # fmt: skip

@@ -35,9 +35,7 @@ class Estimate:
         return asdict(self)
 
 
-def estimate(
-    recipe: Recipe, data: Split, *, devices: int | None = None, seed: int = 0
-) -> Estimate:
+def estimate(recipe: Recipe, data: Split, *, devices: int | None = None, seed: int = 0) -> Estimate:
     """What `fit(recipe, data, seed=seed)` will take, from some steps of it whose result is thrown
     away: seconds $t_c + n t_s + e t_e$ with $n$ steps and $e$ epochs, each of which ends with
     a look at held-out data. Nothing is written.

@@ -68,7 +68,7 @@ def without_numbers(tree: Any) -> Any:
     """The tree with nothing where numbers are `Given`: what an optimiser has of a model that was
     taken `as_arguments`."""
     return jax.tree.map(
-        lambda node: Given(None) if _is_given(node) else node,  # pyright: ignore[reportArgumentType]
+        lambda node: jax.tree.map(lambda bits: None, node) if _is_given(node) else node,
         tree, is_leaf=_is_given,
     )  # fmt: skip
 

@@ -5,7 +5,6 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -60,7 +59,8 @@ _ARRAY = "array."
 class Run:
     """A fitted model with what it was fitted to and how well.
 
-    `result` is what `unweave fit --json` prints; `rows` the log, one an epoch; `examples` a few
+    `result` is what `unweave fit --json` prints; `rows` the log, a row an epoch, of very many
+    every second or fourth; `examples` a few
     held-out observations and `conditions` what is known beside each, if anything; `settings`
     what would repeat the run; `folder` where it lives. `arrays` are what a fitted equation's
     figures are made of.
@@ -157,9 +157,7 @@ def _fit(recipe: Recipe, data: Split, settings: dict[str, Any], way: _Way, seed:
     trained = Trained(model, [], 0, how)
     schema = schema_for(data.train)
     if recipe.plan is not None:
-        trainer = trainer_of(
-            recipe, model, data, on=on, bfloat16=way.bfloat16, key=train_key
-        )
+        trainer = trainer_of(recipe, model, data, on=on, bfloat16=way.bfloat16, key=train_key)
         try:
             trained = _train(trainer, data, way)
         except TrainingFailed as failure:
@@ -324,9 +322,9 @@ def _train(trainer: Trainer, data: Split, way: _Way) -> Trained:
         mark = fingerprint(data.stored or data.train, data.validation)
     if folder is not None and way.resume:
         progress = folder.load_progress(progress, mark)
-        rows = Log(islice(folder.read_rows(), progress.epoch))
+        rows = folder.read_rows(progress.epoch)
         if trainer.on.first:
-            folder.write_rows(rows)
+            folder.cut_rows(progress.epoch)
     done = progress.epoch * trainer.per_epoch + progress.taken
     # a log file gets a line now and then, a terminal a moving bar
     pace = 0.1 if sys.stderr.isatty() else 10.0

@@ -206,11 +206,9 @@ def pca(*, latents: int = 10) -> Recipe:
     """Probabilistic principal components (Tipping and Bishop 1999), in closed form."""
     options = locals()
 
-    def build(data: Dataset, key: Key) -> eqx.Module:
-        scale = Scale.standard(data.observations, data.moments)
-        return fit_pca(data.observations, latents, scale=scale)
-
-    return Recipe("pca", options, build)
+    return Recipe("pca", options, lambda data, key: fit_pca(
+        data.observations, latents, scale=Scale.standard(data.observations, data.moments)
+    ))  # fmt: skip
 
 
 def gaussian_mixture(*, latents: int = 10, components: int | None = None) -> Recipe:

@@ -3,8 +3,9 @@
 import hashlib
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -118,27 +119,29 @@ class RunFolder:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise RunFolderError(f"{self.settings_file} cannot be read: {error}.") from None
 
-    def write_rows(self, rows: Iterable[Row]) -> None:
-        """The log, whole."""
-        write_whole(self.metrics_file, [(json.dumps(row) + "\n").encode() for row in rows])
+    def cut_rows(self, epochs: int) -> None:
+        """Leaves the rows of so many epochs in the log."""
+        rows = islice(self._every_row(), epochs)
+        write_whole(self.metrics_file, ((json.dumps(row) + "\n").encode() for row in rows))
 
     def add_row(self, row: Row) -> None:
         """One more row of the log."""
         with naming(self.metrics_file), self.metrics_file.open("a") as file:
             file.write(json.dumps(row) + "\n")
 
-    def read_rows(self) -> Log:
-        """The log; a row that a crash cut off is left out."""
-        rows = Log()
+    def read_rows(self, epochs: int | None = None) -> Log:
+        """The log, or that of so many epochs; a row that a crash cut off is left out."""
+        return Log(islice(self._every_row(), epochs))
+
+    def _every_row(self) -> Iterator[Row]:
         if not self.metrics_file.exists():
-            return rows
+            return
         with self.metrics_file.open() as file:
             for line in file:
                 try:
-                    rows.append(json.loads(line))
+                    yield json.loads(line)
                 except json.JSONDecodeError:
-                    break
-        return rows
+                    return
 
     def save_progress(self, progress: Progress, fingerprint: str) -> None:
         """A checkpoint, tied to the data by their `fingerprint`."""

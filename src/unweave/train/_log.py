@@ -1,74 +1,57 @@
 """The log of a training, which may have a hundred thousand epochs."""
 
-from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeAlias, overload
 
 #: One line of the log: the epoch and its numbers.
 Row: TypeAlias = dict[str, float | int]
 
+#: Rows that are held in memory: enough for every curve, and no more for more epochs.
+MOST_ROWS = 2048
+
 
 class Log(Sequence[Row]):
-    """Rows, one an epoch, of which each number takes eight bytes.
+    """The rows of a training in memory, one an epoch, of which there are never more than 2,048.
 
-    What the first row has is kept in columns; what other rows have beside, as in epochs in which
-    the model was looked at, with these rows.
+    Of more epochs every second row is held, or every fourth, and so on, with the last one and
+    those of epochs in which the model was looked at. A run folder's `metrics.jsonl` has them all.
     """
 
     def __init__(self, rows: Iterable[Row] = ()):
-        self._columns: dict[str, array] = {}
-        self._others: dict[int, Row] = {}
-        self._count = 0
+        self._rows: list[Row] = []
+        self._every = 1
         for row in rows:
             self.append(row)
 
     def append(self, row: Row) -> None:
-        """One more row."""
-        if not self._count:
-            self._columns = {name: array("q" if isinstance(value, int) else "d")
-                             for name, value in row.items()}  # fmt: skip
-        if self._fits(row):
-            for name, column in self._columns.items():
-                column.append(row[name])
-            others = {name: value for name, value in row.items() if name not in self._columns}
-        else:
-            for column in self._columns.values():
-                column.append(0)
-            others = dict(row)
-        if others:
-            self._others[self._count] = others
-        self._count += 1
+        """One more row, the last one."""
+        if self._rows and not self._is_held(self._rows[-1]):
+            self._rows.pop()
+        self._rows.append(row)
+        while len(self._rows) > MOST_ROWS:
+            self._every *= 2
+            self._rows = [*filter(self._is_held, self._rows[:-1]), row]
 
-    def _fits(self, row: Row) -> bool:
-        """Whether the row has a number of its kind for each column."""
-        return all(
-            isinstance(row.get(name), int if column.typecode == "q" else float)
-            for name, column in self._columns.items()
-        )
+    def _is_held(self, row: Row) -> bool:
+        return row["epoch"] % self._every == 0 or any(name.startswith("look_") for name in row)
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._rows)
 
     @overload
     def __getitem__(self, index: int) -> Row: ...
 
     @overload
-    def __getitem__(self, index: slice) -> Sequence[Row]: ...
+    def __getitem__(self, index: slice) -> list[Row]: ...
 
-    def __getitem__(self, index: int | slice) -> Row | Sequence[Row]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(self._count))]
-        i = range(self._count)[index]
-        others = self._others.get(i, {})
-        if any(name in others for name in self._columns):
-            return dict(others)
-        return {name: column[i] for name, column in self._columns.items()} | others
+    def __getitem__(self, index: int | slice) -> Row | list[Row]:
+        return self._rows[index]
 
     def __iter__(self) -> Iterator[Row]:
-        return (self[i] for i in range(self._count))
+        return iter(self._rows)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
 
     def __repr__(self) -> str:
-        return f"Log({self._count} rows)"
+        return f"Log({self._rows!r})"
