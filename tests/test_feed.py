@@ -22,7 +22,7 @@ from unweave.train import (
     Trainer,
     Watch,
 )
-from unweave.train._feed import Shuffle
+from unweave.train._feed import Shuffle, _lanes
 from unweave.train._log import MOST_ROWS
 
 
@@ -40,6 +40,52 @@ def test_an_epoch_has_each_row_once_and_begins_anywhere(size, block, together, e
     # a stretch is of few blocks, which is what bounds memory
     for stretch in order.stretches(0):
         assert len(np.unique(stretch // block)) <= together
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    batch=st.sampled_from([2, 6, 8, 24]), block=st.integers(1, 40), size=st.integers(1, 900),
+    most=st.integers(1, 500),
+)  # fmt: skip
+def test_lanes_have_blocks_of_their_own_and_miss_nothing(batch, block, size, most):
+    lanes, even, together = _lanes(batch, block, most)
+    width = batch // lanes
+    assert lanes * width == batch
+    assert together * even <= max(most, block)
+    order = Shuffle(size, even, together, (1,), 0, lanes, width)
+    whole = np.concatenate(list(order.stretches(0)))
+    assert sorted(whole.tolist()) == list(range(size))
+    mixture = together * even
+    for first in range(0, size - mixture + 1, mixture):
+        mixed = whole[first : first + mixture]
+        if lanes == 1 or len(np.unique(mixed // even)) < together:
+            continue
+        lane = np.arange(first, first + mixture) % batch // width
+        of = [set((mixed[lane == k] // even).tolist()) for k in range(lanes)]
+        if len(set().union(*of)) * even == mixture and max(mixed) // even * even + even <= size:
+            assert sum(map(len, of)) == together
+
+
+def test_processes_read_their_own_part_of_the_same_batches(numbers):
+    class First(Placement):
+        def columns(self, batch):
+            return 0, batch // 2
+
+        def shared(self, tree, axis):
+            return tree
+
+    class Then(First):
+        def columns(self, batch):
+            return batch // 2, batch
+
+    def calls(place):
+        feed = FromDisk(numbers, rows_of)
+        feed.begin([3], 8, place)
+        return fed(feed, 0, 12, 8)
+
+    whole, first, then = map(calls, (Placement(), First(), Then()))
+    np.testing.assert_array_equal(first + then, whole)
+    assert (first.any(axis=(1, 2)).sum(), then.any(axis=(1, 2)).sum()) == (48, 48)
 
 
 def test_epochs_and_seeds_differ():

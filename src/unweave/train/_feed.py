@@ -101,9 +101,12 @@ class Shuffle:
     """The order of `size` rows in an epoch, of which only stretches are ever made.
 
     Blocks of neighbouring rows are drawn in a random order, `together` blocks at a time, whose rows
-    are mixed. With all blocks together this is a permutation like any other; with fewer, rows that
-    lie far apart never change places with each other within a mixture, but with blocks in random
-    order a batch still holds rows of `together` places that have nothing to do with each other.
+    are mixed. With all blocks together this is a permutation like any other; with fewer, a batch
+    still holds rows of `together` places that have nothing to do with each other.
+
+    A batch has `lanes` equal parts, each of `width` rows and with blocks of its own, so that a
+    process that computes some of the parts need not read the blocks of others. A mixture that
+    cannot be parted so, such as the last one, is mixed as a whole.
     """
 
     size: int
@@ -111,6 +114,8 @@ class Shuffle:
     together: int
     seed: tuple[int, ...]
     epoch: int
+    lanes: int = 1
+    width: int = 1
 
     def stretches(self, first: int) -> Iterator[np.ndarray]:
         """The numbers of the rows from place `first` of the epoch on, a mixture at a time."""
@@ -125,8 +130,31 @@ class Shuffle:
                 continue
             together = zip(blocks[i:end], sizes[i:end], strict=True)
             rows = np.concatenate([np.arange(n) + b * self.block for b, n in together])
-            mixed = np.random.default_rng([*self.seed, self.epoch, i]).permutation(rows)
+            chance = np.random.default_rng([*self.seed, self.epoch, i])
+            mixed = self._mixed(rows, int(edges[i]), chance)
             yield mixed[max(first - edges[i], 0) :]
+
+    def _mixed(self, rows: np.ndarray, begin: int, chance: np.random.Generator) -> np.ndarray:
+        batch = self.lanes * self.width
+        full = len(rows) == self.together * self.block
+        if self.lanes == 1 or not full or len(rows) % batch or begin % batch:
+            return chance.permutation(rows)
+        each = chance.permuted(rows.reshape(self.lanes, -1), axis=1)
+        return each.reshape(self.lanes, -1, self.width).transpose(1, 0, 2).ravel()
+
+
+def _lanes(batch: int, block: int, most: int) -> tuple[int, int, int]:
+    """In how many lanes a batch is cut, the rows of a block then, and how many blocks are mixed:
+    at most `most` rows and as many lanes as there can be. Processes have no say in it."""
+    for lanes in (64, 32, 16, 8, 4, 2):
+        width = batch // lanes
+        if batch % lanes or block < width:
+            continue
+        even = block // width * width
+        together = most // even // lanes * lanes
+        if together:
+            return lanes, even, together
+    return 1, block, max(1, most // block)
 
 
 class FromDisk(AbstractFeed):
@@ -147,8 +175,9 @@ class FromDisk(AbstractFeed):
         one = jax.tree.leaves(self._rows_of(self._stored.read(np.zeros(1, int))))
         bytes_of_row = sum(single(part).nbytes for part in one)
         self._most = int(np.clip(_CALL_BYTES / (bytes_of_row * batch), 1, MOST_STEPS))
+        most = max(1, int(_MIXED_BYTES / bytes_of_row))
         block = min(self._stored.block, self.size)
-        self._together = max(1, int(_MIXED_BYTES / (bytes_of_row * block)))
+        self._lanes, self._block, self._together = _lanes(batch, block, most)
 
     def call(self, epoch: int, taken: int, count: int) -> tuple[Call, int]:
         """The rows themselves, as many steps of them as lie ready."""
@@ -171,21 +200,37 @@ class FromDisk(AbstractFeed):
 
     def _chunks(self, epoch: int, taken: int, per_epoch: int) -> Iterator[tuple[Rows, int]]:
         """The rows of each call from step `taken` on, and its steps."""
-        block = min(self._stored.block, self.size)
-        order = Shuffle(self.size, block, self._together, self._seed, epoch)
-        left, waiting = (per_epoch - taken) * self._batch, None
-        for mixed in order.stretches(taken * self._batch):
-            # in the order of the disk, then mixed in memory
-            places = np.argsort(mixed, kind="stable")
-            found = jax.tree.map(single, self._rows_of(self._stored.read(mixed[places])))
-            back = np.argsort(places, kind="stable")
-            now = jax.tree.map(lambda part, back=back: part[back], found)
+        order = Shuffle(
+            self.size, self._block, self._together, self._seed, epoch,
+            self._lanes, self._batch // self._lanes,
+        )  # fmt: skip
+        left, waiting, at = (per_epoch - taken) * self._batch, None, taken * self._batch
+        for mixed in order.stretches(at):
+            now = self._part(mixed, at)
+            at += len(mixed)
             waiting = now if waiting is None else jax.tree.map(_joined, waiting, now)
             first, there = 0, _rows(waiting)
             while (count := min(self._most * self._batch, left)) and first + count <= there:
                 yield self._shaped(_cut(waiting, first, first + count)), count // self._batch
                 first, left = first + count, left - count
             waiting = _cut(waiting, first, None)
+
+    def _part(self, mixed: np.ndarray, at: int) -> Rows:
+        """These rows, the first of which is at that place of the epoch; zeros for those that other
+        processes compute with."""
+        low, high = self._place.columns(self._batch)
+        column = (at + np.arange(len(mixed))) % self._batch
+        own = np.flatnonzero((low <= column) & (column < high))
+        # in the order of the disk, then mixed in memory
+        order = own[np.argsort(mixed[own], kind="stable")]
+        found = jax.tree.map(single, self._rows_of(self._stored.read(mixed[order])))
+
+        def placed(part: np.ndarray) -> np.ndarray:
+            full = np.zeros((len(mixed), *part.shape[1:]), part.dtype)
+            full[order] = part
+            return full
+
+        return jax.tree.map(placed, found)
 
     def _shaped(self, rows: Rows) -> Rows:
         """The rows `(most, batch, ...)`, the last steps empty where there are fewer."""

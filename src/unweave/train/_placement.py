@@ -57,6 +57,16 @@ class Placement:
                 f"batch of {' or '.join(map(str, near))}, or other devices."
             )
 
+    def columns(self, batch: int) -> tuple[int, int]:
+        """The part of a batch that this process computes with: its first row, and that after."""
+        if self.mesh is None:
+            return 0, batch
+        own = [i for i, device in enumerate(self.mesh.devices.flat)
+               if device.process_index == jax.process_index()]  # fmt: skip
+        each = batch // self.devices
+        # devices of a process stand side by side
+        return own[0] * each, (own[-1] + 1) * each
+
     def everywhere(self, tree: Any) -> Any:
         """The arrays of `tree`, whole on every device."""
         return self._put(tree, PartitionSpec())
