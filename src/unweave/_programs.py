@@ -115,8 +115,13 @@ def drop_programs(*, only_if_many: bool = True) -> None:
         return
     jax.clear_caches()
     gc.collect()
+    give_back()
+
+
+def give_back() -> None:
+    """Gives the system what was freed: the allocator keeps it, gigabytes of it, unless it is
+    asked. A compiler leaves much."""
     if sys.platform == "linux":
-        # the allocator keeps what was freed, gigabytes of it, unless it is asked
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:
             trim(0)

@@ -21,6 +21,7 @@ from .._model import (
     Condition,
     Key,
 )
+from .._programs import give_back
 from .._rows import evenly
 from ._objectives import Conditioned, Rows
 from ._supervised import Answered
@@ -66,7 +67,7 @@ class Monitor:
     """Training and held-out observations that a model's own are compared with."""
 
     def __init__(self, train: Rows, held_out: Rows, key: Key):
-        self.key = key
+        self.key, self.has_looked = key, False
         seen, held = observations_of(train), observations_of(held_out)
         some = evenly(len(seen), _SEEN)
         flat = _flat(seen[some])
@@ -99,12 +100,17 @@ class Monitor:
         near_seen, near_held = _nearest(x, self.seen), _nearest(x, self.held)
         share = float((near_seen < near_held).mean() + 0.5 * (near_seen == near_held).mean())
         fair = len(self.seen) / (len(self.seen) + len(self.held))
+        unused = _unused(model, self.unit)
+        if not self.has_looked:
+            # what compiled all this has left memory behind
+            give_back()
+            self.has_looked = True
         return Look(
             spread=float(x.var(axis=0).sum() / max(self.seen.var(axis=0).sum(), 1e-12)),
             coverage=_reached(self.targets, self.radius, x[: self.count]) / max(self.fair, 1e-12),
             copied=(share - fair) / (1 - fair),
             nearness=float(np.median(near_seen) / max(self.among, 1e-12)),
-            unused=_unused(model, self.unit),
+            unused=unused,
             distance=_energy_distance(x, self.held),
             floor=self.floor,
             alike=self.alike,
