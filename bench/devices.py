@@ -15,7 +15,10 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+
+import numpy as np
 
 HERE = pathlib.Path(__file__).resolve().parent
 #: Simulated devices in one process, and processes with a device each.
@@ -24,11 +27,10 @@ CASES = [("devices", 1), ("devices", 4), ("devices", 8), ("processes", 2), ("pro
 ROWS, SAMPLES, BATCH, WIDTHS, REPEATS = 8192, 256, 512, (512, 512), 5
 
 
-def measured(kind: str, count: int, process: int, coordinator: str, steps: int) -> dict:
+def measured(kind: str, count: int, process: int, coordinator: str, steps: int, keep: str) -> dict:
     if kind == "devices":
         os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={count}"
     import jax
-    import numpy as np
 
     from unweave import join
     from unweave._schema import Schema
@@ -65,6 +67,9 @@ def measured(kind: str, count: int, process: int, coordinator: str, steps: int) 
             seconds.append((time.perf_counter() - began) / each)
         loss = float(on.here(sums)["loss"])
     assert int(one) == 1
+    leaves = [np.asarray(x) for x in jax.tree.leaves(on.here(state.model)) if x.dtype == np.float32]
+    if on.first:
+        np.savez(keep, *leaves)
     size = sum(x.size for x in jax.tree.leaves(trainer.model) if hasattr(x, "size"))
     return {"seconds": seconds, "loss": loss / each, "parameters": size,
             "reduction": reduction(on, size)}  # fmt: skip
@@ -73,7 +78,6 @@ def measured(kind: str, count: int, process: int, coordinator: str, steps: int) 
 def reduction(on, size: int) -> float:
     """Seconds to add up as many numbers as the model has over all devices."""
     import jax
-    import numpy as np
     from jax.sharding import PartitionSpec
 
     if on.mesh is None:
@@ -97,29 +101,45 @@ def port() -> int:
         return found.getsockname()[1]
 
 
-def case(kind: str, count: int, steps: int) -> dict:
+def case(kind: str, count: int, steps: int, keep: str) -> dict:
     at, crew = f"127.0.0.1:{port()}", []
     for i in range(count if kind == "processes" else 1):
-        words = [sys.executable, __file__, "--case", kind, str(count), str(i), at, "--steps",
-                 str(steps)]  # fmt: skip
+        words = [sys.executable, __file__, "--case", kind, str(count), str(i), at, keep,
+                 "--steps", str(steps)]  # fmt: skip
         crew.append(subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                                      text=True))  # fmt: skip
     out = [process.communicate(timeout=900)[0] for process in crew]
     return json.loads(out[0].splitlines()[-1])
 
 
+def furthest(one: list[np.ndarray], other: list[np.ndarray]) -> float:
+    """The largest difference of two models, in units of the largest number of its array."""
+    pairs = zip(one, other, strict=True)
+    return max(float(np.abs(a - b).max() / max(np.abs(a).max(), 1e-6)) for a, b in pairs)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="One fit on several devices.")
     parser.add_argument("--steps", type=int, default=100)
-    parser.add_argument("--case", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--case", nargs=5, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.case:
-        kind, count, process, at = options.case
-        print(json.dumps(measured(kind, int(count), int(process), at, options.steps)), flush=True)
+        kind, count, process, at, keep = options.case
+        print(
+            json.dumps(measured(kind, int(count), int(process), at, options.steps, keep)),
+            flush=True,
+        )
         return
     import jax
 
-    found = {f"{count} {kind}": case(kind, count, options.steps) for kind, count in CASES}
+    found, arrays = {}, {}
+    with tempfile.TemporaryDirectory() as folder:
+        for kind, count in CASES:
+            name = f"{count} {kind}"
+            files = [f"{folder}/{kind}-{count}-{i}.npz" for i in range(2)]
+            runs = [case(kind, count, options.steps, file) for file in files]
+            found[name] = {**runs[0], "seconds": [s for run in runs for s in run["seconds"]]}
+            arrays[name] = [[*np.load(file).values()] for file in files]
     one = statistics.median(found["1 devices"]["seconds"])
     lines = [
         "# One fit on several devices", "",
@@ -127,20 +147,21 @@ def main() -> None:
         f"cores, {platform.machine()}, Python {platform.python_version()}, jax {jax.__version__}. "
         f"A VAE with layers of {WIDTHS[0]} and {WIDTHS[1]} "
         f"({found['1 devices']['parameters']:,} parameters), windows of {SAMPLES} samples, a batch "
-        f"of {BATCH} shared by all; median (smallest–largest) of {REPEATS} calls of "
+        f"of {BATCH} shared by all; median (smallest–largest) of {2 * REPEATS} calls of "
         f"{options.steps // REPEATS} steps. The devices of one process are simulated, and all "
         "cases have the same two cores, on which one device already computes with two threads: "
         "more of them can gain nothing here, and the throughput is what sharing costs. A reduction "
-        "adds up as many numbers as the model has.", "",
-        "| case | ms a step | ms a reduction | throughput of one device | loss of the steps |",
-        "|---|---|---|---|---|",
+        "adds up as many numbers as the model has. Each case ran twice.", "",
+        "| case | ms a step | ms a reduction | throughput of one device | loss of the steps | "
+        "furthest from one device | the same bits again |", "|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     for name, row in found.items():
         ms = [1e3 * s for s in row["seconds"]]
         lines.append(
             f"| {name} | {statistics.median(ms):.1f} ({min(ms):.1f}–{max(ms):.1f}) | "
             f"{1e3 * row['reduction']:.2f} | {one / statistics.median(row['seconds']):.2f} | "
-            f"{row['loss']:.4f} |"
+            f"{row['loss']:.4f} | {furthest(arrays['1 devices'][0], arrays[name][0]):.1e} | "
+            f"{'yes' if all(map(np.array_equal, *arrays[name])) else 'no'} |"
         )
     (HERE / "DEVICES.md").write_text("\n".join(lines) + "\n")
     print("\n".join(lines[4:]))

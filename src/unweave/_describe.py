@@ -184,7 +184,10 @@ def _build(kind: type, fields: dict[str, Any]) -> Any:
 
     As Equinox does when it unflattens: `__init__` may make new weights, so it is not called.
     """
-    expected = {field.name for field in dataclasses.fields(kind)}
+    every = dataclasses.fields(kind)
+    # a field that came later is what it is where nobody gives it
+    later = {f.name: f.default for f in every if f.default is not dataclasses.MISSING}
+    expected, fields = {field.name for field in every}, {**later, **fields}
     if expected != set(fields):
         raise ModelFileError(
             f"its {kind.__name__} has the fields {', '.join(sorted(fields))}, and in unweave "

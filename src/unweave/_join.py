@@ -9,6 +9,7 @@ import numpy as np
 
 # a process that says nothing for so long has gone, and the others end too
 _SILENT_SECONDS = 40
+_STATUS = ("UNKNOWN:", "UNAVAILABLE:", "DEADLINE_EXCEEDED:", "INTERNAL:", "ABORTED:", "CANCELLED:")
 # what SLURM says in each of the processes that it starts
 _SLURM_COUNT, _SLURM_STEP = "SLURM_NTASKS", "SLURM_STEP_NUM_TASKS"
 
@@ -100,6 +101,12 @@ def _stdout_as_stderr() -> Iterator[None]:
     finally:
         os.dup2(kept, 1)
         os.close(kept)
+
+
+def tells_of_a_loss(error: BaseException) -> bool:
+    """Whether an error is that of a connection to another process: it begins with a status of the
+    library that connects them, which raises it as one of several kinds."""
+    return str(error).startswith(_STATUS)
 
 
 def _first(error: BaseException) -> str:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from ._course import Course
 from ._held import held
-from ._join import ProcessesError
+from ._join import ProcessesError, tells_of_a_loss
 from ._keys import split_on_host
 from ._programs import drop_programs
 from ._save import save_model
@@ -164,8 +164,8 @@ def _fit(recipe: Recipe, data: Split, settings: dict[str, Any], way: _Way, seed:
             if folder is not None and on.first:
                 save_model(folder.model_file, failure.model, schema=schema)
             raise
-        except jax.errors.JaxRuntimeError as error:
-            if on.processes == 1:
+        except (jax.errors.JaxRuntimeError, ValueError) as error:
+            if on.processes == 1 or not tells_of_a_loss(error):
                 raise
             raise ProcessesError(
                 "one of the processes was lost while they trained; go on from the last checkpoint, "
