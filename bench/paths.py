@@ -32,7 +32,7 @@ PATHS = {
     "fit a VAE": "fit beta-vae heartbeats --epochs 10 --out {new} --quiet",
     "fit an equation": "fit zoo:lotka-volterra hare-lynx --out {new} --quiet",
     "fit PCA": "fit pca heartbeats --out {new} --quiet",
-    "analyse a spring": "analyse zoo:damped-oscillator -o {new}.svg --quiet",
+    "analyse a pendulum": "analyse zoo:pendulum -o {new}.svg --quiet",
     "simulate": "simulate zoo:lorenz -o {new}.csv",
     "discover": "discover hare-lynx --bags 0 --quiet",
     "sample": "sample vae -n 100 -o {new}.csv",

@@ -67,9 +67,9 @@ def main() -> None:
         f"cores, {platform.machine()}, Python {platform.python_version()}, jax {jax.__version__}. "
         "60 courses of 25 samples, 42 of them to fit; each seed has another split. Seconds of a "
         "fit, in brackets those of the compiler, in one process that began with nothing compiled. "
-        "What a fit leaves in priors, noise and the units of networks is an argument of the "
-        "compiled programs, so that later seeds of an equation find theirs. The training of a "
-        "network is compiled for each fit: scale and optimiser are constants of its program.", "",
+        "What a fit leaves in priors, noise, the units of networks and the scale of the data is an "
+        "argument of the compiled programs, and a recipe's optimiser is the same for each of its "
+        "seeds, so that later seeds find theirs.", "",
         "| recipe | " + " | ".join(f"seed {seed}" for seed in range(options.seeds)) + " |",
         "|---|" + "---|" * options.seeds,
     ]  # fmt: skip
