@@ -21,7 +21,15 @@ from unweave.cli import main
 from unweave.data import competition_cloud, split_at_random
 from unweave.recipes import gan, vae
 from unweave.run import fit
-from unweave.train import Descend, DevicesError, Plan, Trainer, in_bfloat16, placement
+from unweave.train import (
+    Descend,
+    DevicesError,
+    Plan,
+    RunFolderError,
+    Trainer,
+    in_bfloat16,
+    placement,
+)
 
 HERE = Path(__file__).parent
 COMMAND = [sys.executable, "-c", "import sys; from unweave.cli import main; sys.exit(main())"]
@@ -169,6 +177,19 @@ def lambda_watch():
     from unweave.train import Watch
 
     return Watch()
+
+
+def test_a_run_goes_on_in_the_precision_that_it_was_begun_in(unweave, tmp_path):
+    out = tmp_path / "run"
+    unweave("fit", "vae", *SMALL, "--bfloat16", "--quiet", "--out", str(out))
+    kept = [(out / name).read_bytes() for name in ("model.safetensors", "metrics.jsonl")]
+    (out / "result.json").unlink()
+    unweave("fit", "--resume", str(out), "--no-report", "--quiet")
+    again = [(out / name).read_bytes() for name in ("model.safetensors", "metrics.jsonl")]
+    assert kept == again
+    data = split_at_random(competition_cloud(400), seed=0)
+    with pytest.raises(RunFolderError, match="begun with bfloat16 True, not False"):
+        fit(vae(latents=2, widths=(16,), batch=64, epochs=2), data, out=out, resume=True)
 
 
 def test_a_model_trained_in_bfloat16_is_nearly_as_good_and_a_game_is_refused():

@@ -115,7 +115,7 @@ def fit(
     folder = RunFolder(Path(out)) if out is not None else None
     if resume and folder is None:
         raise RunFolderError("resume needs out, the folder of the run that is to go on.")
-    settings = settings_of(recipe, source, seed)
+    settings = settings_of(recipe, source, seed) | ({"bfloat16": True} if bfloat16 else {})
     way = _Way(folder, resume, force, checkpoint_every, quiet, trackers, placement(devices),
                bfloat16)  # fmt: skip
     if folder is None or not (way.on.first or resume):
@@ -304,7 +304,8 @@ def _check_folder(
             "resume it with its own recipe, or choose another --out."
         )
     old, new = (
-        {"seed": s.get("seed"), **s.get("options", {})} for s in (before, as_toml(settings))
+        {"seed": s.get("seed"), "bfloat16": s.get("bfloat16", False), **s.get("options", {})}
+        for s in (before, as_toml(settings))
     )
     for name in sorted(old.keys() | new.keys()):
         if old.get(name) != new.get(name):

@@ -56,7 +56,7 @@ def fit_verb(
             quiet=options.quiet or options.json,
             trackers=trackers,
             devices=options.devices,
-            bfloat16=options.bfloat16,
+            bfloat16=options.bfloat16 or bool(before.get("bfloat16", False)),
             seed=seed,
         )
     finally:
