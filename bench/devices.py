@@ -30,6 +30,7 @@ ROWS, SAMPLES, BATCH, WIDTHS, REPEATS = 8192, 256, 512, (512, 512), 5
 def measured(kind: str, count: int, process: int, coordinator: str, steps: int, keep: str) -> dict:
     if kind == "devices":
         os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={count}"
+    import equinox as eqx
     import jax
 
     from unweave import join
@@ -67,7 +68,9 @@ def measured(kind: str, count: int, process: int, coordinator: str, steps: int, 
             seconds.append((time.perf_counter() - began) / each)
         loss = float(on.here(sums)["loss"])
     assert int(one) == 1
-    leaves = [np.asarray(x) for x in jax.tree.leaves(on.here(state.model)) if x.dtype == np.float32]
+    leaves = map(
+        np.asarray, jax.tree.leaves(eqx.filter(on.here(state.model), eqx.is_inexact_array))
+    )
     if on.first:
         np.savez(keep, *leaves)
     size = sum(x.size for x in jax.tree.leaves(trainer.model) if hasattr(x, "size"))

@@ -24,7 +24,7 @@ def made_whole(path: Path) -> Iterator[Path]:
             yield part
             if part.is_file():
                 flush(part)
-            if path.is_dir():
+            if part.is_dir() and path.is_dir():
                 # a folder is not replaced in one step: the old one stands aside meanwhile
                 old = part.with_suffix(".old")
                 os.replace(path, old)

@@ -23,13 +23,14 @@ class FolderInUse(OSError):
 @contextmanager
 def held(folder: Path, *, patience: float = 1.0) -> Iterator[None]:
     """Keeps every other process, and every other thread of this one, from working in `folder`,
-    which is made where it is missing, and removed again if nothing was put into it.
+    which is made where it is missing, and removed again with the folders made for it if nothing was
+    put into it.
 
     **Arguments:** `patience`, how many seconds one that is about to end is waited for.
 
     **Raises:** `FolderInUse`, which says who works there and what can be done.
     """
-    made = not folder.exists()
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     # one lock for all of a thread, so that it may hold a folder twice
     lock = FileLock(folder.resolve() / _LOCK, is_singleton=True)
@@ -54,7 +55,8 @@ def held(folder: Path, *, patience: float = 1.0) -> Iterator[None]:
                 (folder / _HOLDER).unlink(missing_ok=True)
             if first and made and [file.name for file in folder.iterdir()] == [_LOCK]:
                 (folder / _LOCK).unlink()
-                folder.rmdir()
+                for place in made:
+                    place.rmdir()
         lock.release()
 
 

@@ -1,5 +1,7 @@
 """The recipes of autoencoders with a critic, and of translators between two domains."""
 
+from dataclasses import replace
+
 import equinox as eqx
 
 from .. import train
@@ -141,6 +143,5 @@ def cyclegan(
         extras=(train.cycle(cycle, identity),), shown=train.translations_shown,
         judge=train.translation_distance(),
         epochs=epochs, batch=batch, least_steps=least_steps, rows=train.unpaired,
-        whole=True,
     )  # fmt: skip
-    return Recipe("cyclegan", options, build, plan)
+    return Recipe("cyclegan", options, build, replace(plan, whole=True))
