@@ -85,6 +85,11 @@ class Source:
         """Whether the data stay on the disk."""
         return self.stream or any(data.is_zarr(path) for path in self.paths)
 
+    @property
+    def on_disk(self) -> bool:
+        """Whether the observations stay there: with `most` so many of them are read."""
+        return self.streamed and self.most is None
+
     def settings(self) -> dict[str, Any]:
         """As plain values, for `run.toml`."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
@@ -109,8 +114,7 @@ def open_source(source: Source, *, seed: int = 0) -> Split:
 
 def read_observations(source: Source) -> Dataset | Stored:
     """The observations before any split: in memory, or on the disk where they stay there."""
-    on_disk = source.streamed and source.most is None
-    return open_stored_source(source) if on_disk else read_source(source)
+    return open_stored_source(source) if source.on_disk else read_source(source)
 
 
 def part_source(source: Source, observations: Stored, *, seed: int = 0) -> Parted:

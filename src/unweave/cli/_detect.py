@@ -16,10 +16,10 @@ from ..data import Dataset, Stored
 from ..detect import Calibrated, Detector, Score
 from ..networks.series import SpanReader
 from ..run import Run, load_run
+from ..sources import Source
 from ..targets import surprise
 from ._detect_data import (
     Watched,
-    is_on_disk,
     read_watched,
     watched_on_disk,
     watched_settings,
@@ -70,7 +70,7 @@ def detect_verb(options: argparse.Namespace) -> Result:
     first = next(iter(runs.values()), None)
     settings = watched_settings(options, first)
     with progress(options, f"reading {options.data[0]}") as say:
-        if is_on_disk(settings):
+        if Source.from_settings(settings).on_disk:
             return _on_disk(options, runs, path, *watched_on_disk(options, first, settings))
         watched = read_watched(options, settings, first)
         found, columns, accounts, lines = {}, _identity(watched.data), {}, []

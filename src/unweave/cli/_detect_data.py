@@ -102,12 +102,6 @@ def watched_settings(options: argparse.Namespace, run: Run | None) -> dict[str, 
     return settings
 
 
-def is_on_disk(settings: Mapping[str, Any]) -> bool:
-    """Whether the data stay on the disk."""
-    source = Source.from_settings(settings)
-    return source.streamed and source.most is None
-
-
 def read_watched(
     options: argparse.Namespace, settings: Mapping[str, Any], run: Run | None
 ) -> Watched:
@@ -163,7 +157,7 @@ def read_normal(
         settings, seed = run.settings["data"], int(run.settings["seed"])
         source = Source.from_settings(settings)
     marks = None
-    if is_on_disk(settings):
+    if source.on_disk:
         pool: Dataset | Stored = open_stored_source(source)
     else:
         pool, marks = _labelled(settings, options.labels if options.normal else None)

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .._schema import Schema
+
 # a record gives something to all three parts from this many windows on: one for each, and one
 # at each border that may have to be dropped
 ENOUGH = 5
@@ -81,6 +83,11 @@ def by_time_words(records: int, gap: float, unit: str) -> str:
         f"By time in {each}: the first part trains, the next validates, "
         f"the last tests, with a gap of {gap:g}{unit} between them."
     )
+
+
+def unit_word(schema: Schema) -> str:
+    """The unit of time as it stands after a number."""
+    return f" {schema.time_unit}" if schema.time_unit else ""
 
 
 def listed_groups(names: Sequence[str] | np.ndarray) -> str:

@@ -12,6 +12,7 @@ from ._shares import (
     check_fractions,
     check_gap,
     hold_out_groups,
+    unit_word,
 )
 from ._split_stored import (
     in_memory,
@@ -110,7 +111,7 @@ def split_by_time(
     gap = _gap(data, gap)
     parts = [_in_time(data.spans, rows, test, validation, gap) for rows in _by_record(data.records)]
     train, check, tests = (np.concatenate(rows) for rows in zip(*parts, strict=True))
-    how = by_time_words(len(parts), gap, _unit(data))
+    how = by_time_words(len(parts), gap, unit_word(data.schema))
     return _parts(data, train, check, tests, how)
 
 
@@ -269,7 +270,7 @@ def _cut_validation(
         cut = _last(data.spans, record, count, gap) if enough else (record, record[:0])
         parts.append(cut if len(cut[0]) else (record, record[:0]))
     train, check = (np.concatenate(part) for part in zip(*parts, strict=True))
-    words = f"the end of each training record, after a gap of {gap:g}{_unit(data)}"
+    words = f"the end of each training record, after a gap of {gap:g}{unit_word(data.schema)}"
     return train, check, words
 
 
@@ -281,7 +282,7 @@ def _gap(data: Dataset, gap: float | None) -> float:
             f"the {len(data)} observations have no times in their records, so they cannot be "
             "split by time; use split_by_group or split_at_random."
         )
-    return check_gap(gap, longest, _unit(data))
+    return check_gap(gap, longest, unit_word(data.schema))
 
 
 def _parts(
@@ -307,7 +308,3 @@ def _by_record(records: np.ndarray) -> list[np.ndarray]:
 
 def _has_several(records: np.ndarray) -> bool:
     return len(np.unique(records)) < len(records)
-
-
-def _unit(data: Dataset) -> str:
-    return f" {data.schema.time_unit}" if data.schema.time_unit else ""

@@ -13,6 +13,7 @@ from ._shares import (
     check_fractions,
     check_gap,
     hold_out_groups,
+    unit_word,
 )
 from ._stored import Stored
 
@@ -71,7 +72,7 @@ def part_by_time(data: Stored, *, test: float, validation: float, gap: float | N
     whole = (train[:, 0] == train[:, 1])[:, None]
     train = np.where(whole, records, train)
     check, tests = (np.where(whole, 0, part) for part in (check, tests))
-    how = by_time_words(len(records), gap, _unit(data))
+    how = by_time_words(len(records), gap, unit_word(data.schema))
     return _parts(data, data.take(train), data.take(check), data.take(tests), how)
 
 
@@ -167,7 +168,7 @@ def _cut_validation(data: Stored, share: float, seed: int) -> tuple[Stored, Stor
     train, check = _last(data, records, share * size, gap, size >= ENOUGH)
     whole = (train[:, 0] == train[:, 1])[:, None]
     train, check = np.where(whole, records, train), np.where(whole, 0, check)
-    words = f"the end of each training record, after a gap of {gap:g}{_unit(data)}"
+    words = f"the end of each training record, after a gap of {gap:g}{unit_word(data.schema)}"
     return data.take(train), data.take(check), words
 
 
@@ -201,8 +202,4 @@ def _gap(data: Stored, gap: float | None) -> float:
             "split by time; use split_by_group or split_at_random, or keep whole recordings: "
             "store(signals, PATH)."
         )
-    return check_gap(gap, data.schema.step * (data.size - 1), _unit(data))
-
-
-def _unit(data: Stored) -> str:
-    return f" {data.schema.time_unit}" if data.schema.time_unit else ""
+    return check_gap(gap, data.schema.step * (data.size - 1), unit_word(data.schema))

@@ -37,7 +37,6 @@ class Call(NamedTuple):
 
     data: Rows
     rows: Int[Array, "most batch"] | None
-    most: int
 
 
 class AbstractFeed(abc.ABC):
@@ -90,7 +89,7 @@ class InMemory(AbstractFeed):
         rows = np.zeros((MOST_STEPS, self._batch), np.int32)
         now = self._order[1][first : first + count * self._batch]
         rows[:count] = now.reshape(count, self._batch)
-        return Call(self.data, self._place.shared(rows, 1), MOST_STEPS), count
+        return Call(self.data, self._place.shared(rows, 1)), count
 
     def end(self) -> None:
         """Nothing is open."""
@@ -190,7 +189,7 @@ class FromDisk(AbstractFeed):
         if taken + count == per_epoch:
             # the next epoch's first rows are read while this one is judged
             self._reader = _Reader(self._chunks(epoch + 1, 0, per_epoch), (epoch + 1, 0))
-        return Call(self._place.shared(rows, 1), None, self._most), count
+        return Call(self._place.shared(rows, 1), None), count
 
     def end(self) -> None:
         """The reader stops."""
