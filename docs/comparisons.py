@@ -27,20 +27,21 @@ COMMANDS = {
     "species": (
         f"unweave compare {DATA}/populations/gause1934_paramecium_competition.csv "
         "docs/ode/paramecium.ode hybrid:docs/ode/paramecium-net.ode neural-ode "
-        "latent-ode:latents=4 --by treatment --time day --split within --shares 1 "
+        "latent-ode:latents=4 --by treatment --time day --split within --shares 0.25,0.5,1 "
         "--out runs/species"
     ),
     "bitcoin": (
         f"unweave compare {DATA}/btc/bitfinex_BTCUSD_1h_2017.csv docs/ode/price-gbm.ode:starts=2 "
         "docs/ode/price-reverting.ode:starts=2 docs/ode/price-jumps.ode:starts=2 beta-vae "
         "coupling-flow:layers=4,epochs=60 --kind windows --time timestamp --column close "
-        "--length 24 --step 24 --transform log-return --split time --shares 1 "
-        "--rows accuracy,generation,cost --out runs/bitcoin"
+        "--length 24 --step 24 --transform log-return --split time --shares 0.0625,0.25,1 "
+        "--rows 'accuracy,data needed,generation,cost' --out runs/bitcoin"
     ),
     "heartbeats": (
-        f"unweave compare {DATA}/ecg_ptb/s0322lre.hea zoo:ecg:starts=4 beta-vae "
-        "diffusion:epochs=100 --kind beats --lead ii --samples 128 --split time --shares 1 "
-        "--rows accuracy,generation,cost --out runs/heartbeats"
+        f"unweave compare {DATA}/ecg_ptb/s0322lre.hea zoo:ecg:starts=4 "
+        "hybrid:docs/ode/heart-net.ode:hold=stretches beta-vae diffusion:epochs=100 --kind beats "
+        "--lead ii --samples 128 --split time --shares 0.25,0.5,1 "
+        "--rows 'accuracy,data needed,generation,cost' --out runs/heartbeats"
     ),
 }
 TITLES = {
@@ -117,7 +118,7 @@ def run(name: str, workers: int, before: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "command": COMMANDS[name],
         "minutes": before.get("minutes", 0.0) + (time.perf_counter() - began) / 60,
-        "cores": os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0)),
         "card": json.loads((folder / "card.json").read_text()),
         "markdown": (folder / "card.md").read_text(),
     }

@@ -7,7 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.integrate import solve_ivp
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.integrate import cumulative_trapezoid, solve_ivp
 
 from unweave import check_model, load_model, save_model, traverse
 from unweave.data import Signal, trajectories
@@ -34,6 +36,7 @@ from unweave.hybrid import (
 )
 from unweave.hybrid._joint import finite_information, joint
 from unweave.hybrid._sensitive import SensitiveCurve
+from unweave.hybrid._stages import Courses
 
 MISSING = """eaten = net(x)*y
 x' = a*x - eaten
@@ -193,6 +196,59 @@ def test_its_equilibrium_is_found(missing):
     assert any(np.allclose(e.x, [8 / 3, 2.0], atol=0.3) for e in found.equilibria)
     assert found.branches is not None
     assert found.branches.branches
+
+
+CYCLE = """x' = gain*(sin(4*t) + net(t))
+gain in (0.5, 2) per record
+x(0) in (-2, 2) per record
+"""
+
+
+def cycles(n=10):
+    """The same course run through n times, its rate sin 4t + 1.5 exp(-(t - 1.8)^2 / 0.02): what
+    is to be learned lies in the last fifth."""
+    times, random = np.linspace(0, 2, 41), np.random.default_rng(0)
+    lump = np.concatenate([[0.0], cumulative_trapezoid(
+        1.5 * np.exp(-((np.linspace(0, 2, 4001) - 1.8) ** 2) / 0.02), dx=0.0005
+    )])[::100]  # fmt: skip
+    course = (1 - np.cos(4 * times)) / 4 + lump
+    gains, begins = random.uniform(0.8, 1.3, n), random.normal(size=n) / 2
+    y = begins[:, None] + gains[:, None] * course + 0.01 * random.normal(size=(n, 41))
+    return trajectories(
+        [Signal(f"r{i}", f"r{i}", row[:, None], times, ("x",), ("",)) for i, row in enumerate(y)]
+    )
+
+
+@pytest.mark.slow
+def test_stretches_teach_the_end_of_a_cycle_that_no_forecast_can():
+    common = {"widths": (6,), "starts": 2, "decays": (3.0,)}
+    stretches = fit_hybrid(CYCLE, cycles(), hold="stretches", **common)
+    ends = fit_hybrid(CYCLE, cycles(), **common)
+    said = stretches.account["hybrid"]
+    assert said["forecasts"]["this"] < 0.3 * said["forecasts"]["formula alone"]
+    assert said["forecasts"]["this"] < 0.3 * ends.account["hybrid"]["forecasts"]["this"]
+    assert said["pieces"] == 1
+    assert said["sentences"][1].startswith("A stretch of each record, held out, was missed by")
+
+
+@given(
+    lengths=st.lists(st.integers(8, 40), min_size=1, max_size=12), share=st.floats(0.05, 0.5),
+    hold=st.sampled_from(["ends", "stretches"]),
+)  # fmt: skip
+def test_what_is_held_out_is_that_share_of_each_record_and_is_not_seen(lengths, share, hold):
+    size = max(lengths)
+    times = np.minimum(np.arange(size)[None], np.asarray(lengths)[:, None] - 1.0)
+    over = np.arange(size)[None] >= np.asarray(lengths)[:, None]
+    x = np.where(over, np.nan, 1.0)[..., None]
+    early, held = Courses(x, times, np.zeros((len(x), size, 0))).without(share, hold)
+    count = (held & ~over).sum(axis=1)
+    assert np.all(np.abs(count - share * np.asarray(lengths)) <= 1)
+    assert np.isnan(early.x[held]).all()
+    assert np.array_equal(np.isnan(early.x[..., 0]), held | over)
+    if hold == "stretches":
+        assert np.array_equal(early.times, times)
+        if len(set(lengths)) == 1 and len(lengths) * share > 4:
+            assert held[:, : lengths[0]].any(axis=0).all()
 
 
 @pytest.mark.slow

@@ -36,12 +36,12 @@ from ..equations.fitting._match import readings_of, smoothed
 from ..equations.fitting._prepare import courses
 from ..equations.solving._choose import medians
 from ..equations.solving._equation import CURVE_NOISES, interpolations, noise_word
-from ._found import Visited, calls_of, found_arrays, said_shares, shares, visited
+from ._found import Visited, calls_of, found_arrays, said_of_search, said_shares, shares, visited
 from ._joint import finite_information
 from ._learn import DECAYS, HELD_OUT, Search, found_count, learn, scaled_error
 from ._net import scaled_net, settled
 from ._neural import neural_system
-from ._stages import Courses
+from ._stages import Courses, Hold
 
 Say = Callable[[str], None]
 # starts of the formula alone
@@ -78,6 +78,7 @@ def fit_hybrid(
     fixed: Mapping[str, float] | None = None,
     decays: tuple[float, ...] = DECAYS,
     held_out: float = HELD_OUT,
+    hold: Hold = "ends",
     say: Say = lambda sentence: None,
     seed: int = 0,
 ) -> HybridFit:
@@ -86,11 +87,12 @@ def fit_hybrid(
     The formula alone is fitted first, every network 0. Then the networks are matched to the
     slopes of the smoothed data, and latents and weights follow Levenberg and Marquardt together,
     over pieces of the records and then over whole ones. The weights have a prior, the decay of
-    weights, whose width the last `held_out` share of every record chooses.
+    weights, whose width a `held_out` share of every record chooses: its end, or a stretch.
 
     **Arguments:** `source`, the text; `data`, one observation a record; `widths`, of the
     networks' hidden layers; `starts`, how many draws of the weights; `noise` and `fixed`, as
-    `fit_equation`; `decays`, the room for weights to choose from.
+    `fit_equation`; `decays`, the room for weights to choose from; `hold`, whether ends or
+    stretches are held out.
 
     **Raises:** `EquationError` for a wrong text, `FitError` where it has no network, where data
     and text do not fit each other, and where no start leads anywhere.
@@ -104,17 +106,17 @@ def fit_hybrid(
             "the text has no network: write net(x) where a term is not known, as in "
             "x' = r*x + net(x), or fit it as it is: unweave fit FILE.ode DATA."
         )
-    known, forecast = _formula_alone(formula, data, noise, fixed or {}, held_out, say)
+    known, forecast = _formula_alone(formula, data, noise, fixed or {}, (held_out, hold), say)
     records = len(data)
     z = np.tile(medians(formula.latents), (records, 1)) if known is None else known.z
     system = _with_networks(formula, data, z, known, noise, widths, seed)
     found = learn(
         system, data, near=z, starts=starts, noise=noise, fixed=fixed, decays=decays,
-        held_out=held_out, say=say, seed=seed,
+        held_out=held_out, hold=hold, say=say, seed=seed,
     )  # fmt: skip
     if forecast is not None:
         found = replace(found, forecasts={**found.forecasts, "formula alone": forecast})
-    fit = _told(found, system, data, began)
+    fit = _told(found, system, data, hold, began)
     inner = fit.best.equation.system
     assert isinstance(inner, HybridSystem)
     at = visited(fit.best)
@@ -136,6 +138,7 @@ def fit_neural(
     starts: int = 4,
     decays: tuple[float, ...] = DECAYS,
     held_out: float = HELD_OUT,
+    hold: Hold = "ends",
     say: Say = lambda sentence: None,
     seed: int = 0,
 ) -> HybridFit:
@@ -170,8 +173,10 @@ def fit_neural(
     size = np.sqrt((slopes[2] ** 2).mean(axis=0))
     net = replace(net, size=tuple(map(float, np.maximum(size, 1e-12))))
     system = neural_system(net, channels, priors, inputs=inputs, time_unit=data.schema.time_unit)
-    found = learn(system, data, starts=starts, decays=decays, held_out=held_out, say=say, seed=seed)
-    fit = _told(found, system, data, began)
+    found = learn(
+        system, data, starts=starts, decays=decays, held_out=held_out, hold=hold, say=say, seed=seed
+    )
+    fit = _told(found, system, data, hold, began)
     names = [v.name for v in (*channels, *inputs)]
     left = ", ".join(f"{v.name}'" for v in channels)
     fit.account["text"] = f"{left} = net({', '.join(names)})"
@@ -180,17 +185,18 @@ def fit_neural(
 
 
 def _formula_alone(
-    formula, data: Dataset, noise: str | None, fixed: Mapping[str, float], held_out: float, say: Say
-) -> tuple[Best | None, float | None]:
-    """The text without its networks, fitted to the records but for their ends, and how far it
-    misses these, in standard deviations; nothing where it cannot be fitted so."""
+    formula, data: Dataset, noise: str | None, fixed: Mapping[str, float],
+    held_out: tuple[float, Hold], say: Say,
+) -> tuple[Best | None, float | None]:  # fmt: skip
+    """The text without its networks, fitted to the records but for what is held out, and how far
+    it misses that, in standard deviations; nothing where it cannot be fitted so."""
     bare = without_networks(formula)
     if bare is None or not bare.latents.size:
         return None, None
     times, inputs = courses(bare, data)
     whole = Courses(np.asarray(data.observations, np.float64), times, inputs)
-    early, cut = whole.early(held_out)
-    keep = int(cut.max())
+    early, held = whole.without(*held_out)
+    keep = int(np.flatnonzero(~np.isnan(early.x).all(axis=(0, 2)))[-1]) + 1
     part = replace(
         data,
         observations=early.x[:, :keep],
@@ -205,11 +211,10 @@ def _formula_alone(
     except ValueError as error:
         say(f"the formula alone cannot be fitted: {error}")
         return None, None
-    late = np.arange(times.shape[1])[None] >= cut[:, None]
     with jax.enable_x64(True):
         curve = EquationCurve(bare, best.equation.method, interpolations(bare))
         y = np.asarray(_read(curve, *jax.device_put((best.z, (times, inputs)))))
-    wrong = np.where(late[..., None], whole.x, np.nan) - y
+    wrong = np.where(held[..., None], whole.x, np.nan) - y
     return best, float(scaled_error(wrong, whole.x))
 
 
@@ -308,7 +313,9 @@ def _read(curve: EquationCurve, z, conditions):
     return jax.vmap(curve)(z, conditions)
 
 
-def _told(found: Search, system: AbstractSystem, data: Dataset, began: float) -> HybridFit:
+def _told(
+    found: Search, system: AbstractSystem, data: Dataset, hold: Hold, began: float
+) -> HybridFit:
     """A search as a fitted equation: the weights become the system's, the latents its own."""
     n, both = system.latents.size, found.system
     weights = np.asarray(both.widths) * found.z[0, n:]
@@ -335,7 +342,7 @@ def _told(found: Search, system: AbstractSystem, data: Dataset, began: float) ->
     numbers["free"] += round(effective)
     numbers["aic"] += 2 * effective
     numbers["bic"] += effective * float(np.log(numbers["n"]))
-    numbers["hybrid"] = _hybrid(found, weights.size, effective)
+    numbers["hybrid"] = said_of_search(found, hold, weights.size, effective)
     # what the search says of starts is said of draws of the weights
     return HybridFit(fitted_model(best, sure), best, found, numbers, dict(told.arrays))
 
@@ -361,37 +368,3 @@ def _marginal(found: Search, n: int) -> tuple[Certainty, float]:
         count / freedom if found.problem.noise.has_scale else 1.0, int(freedom),
     )  # fmt: skip
     return sure, effective
-
-
-def _hybrid(found: Search, weights: int, effective: float) -> dict[str, Any]:
-    """What is said of networks, beside what is said of any equation."""
-    forecasts, decay = found.forecasts, found.chosen.decay
-    others = {word: error for word, error in forecasts.items() if word != "this"}
-    better = [word for word, error in others.items() if error <= forecasts["this"]]
-    sentence = (
-        f"The end of the records, held out, was missed by {forecasts['this']:.3g} standard "
-        "deviations; "
-        + ", ".join(f"{word} by {error:.3g}" for word, error in others.items()) + "."
-    )  # fmt: skip
-    sentences = [sentence]
-    if better:
-        sentences.append(f"There {' and '.join(better)} did no worse: the networks add nothing.")
-    sentences.append(
-        f"Of {weights} weights the data fix about {effective:.0f} (room {decay:g}, followed in "
-        f"{found.chosen.parts} piece(s))."
-    )
-    return {
-        "weights": weights,
-        "effective_weights": round(effective, 2),
-        "decay": decay,
-        "pieces": found.chosen.parts,
-        "forecasts": {w: e if np.isfinite(e) else None for w, e in forecasts.items()},
-        "tried": [
-            {"decay": c.decay, "pieces": c.parts,
-             "error": float(np.min(c.errors)) if np.isfinite(np.min(c.errors)) else None}
-            for c in found.candidates
-        ],
-        "calls": [],
-        "share": None,
-        "sentences": sentences,
-    }  # fmt: skip

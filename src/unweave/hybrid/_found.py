@@ -12,6 +12,8 @@ from ..equations import HybridSystem
 from ..equations._system import AbstractSystem
 from ..equations.fitting._grid import EquationCurve
 from ..equations.fitting._identify import Best
+from ._learn import Search
+from ._stages import HELD_WORDS, Hold
 
 _GRID = 41
 # a point of the grid further than this from every course, in widths of the grid, is not shown
@@ -147,3 +149,37 @@ def said_shares(system: AbstractSystem, found: Sequence[float | None]) -> str:
         if share is not None
     ]
     return f"The formula carries {', '.join(parts)} along the fitted courses; networks the rest."
+
+
+def said_of_search(found: Search, hold: Hold, weights: int, effective: float) -> dict[str, Any]:
+    """What is said of networks, beside what is said of any equation."""
+    forecasts, decay = found.forecasts, found.chosen.decay
+    others = {word: error for word, error in forecasts.items() if word != "this"}
+    better = [word for word, error in others.items() if error <= forecasts["this"]]
+    sentence = (
+        f"{HELD_WORDS[hold]}, held out, was missed by {forecasts['this']:.3g} standard "
+        "deviations; "
+        + ", ".join(f"{word} by {error:.3g}" for word, error in others.items()) + "."
+    )  # fmt: skip
+    sentences = [sentence]
+    if better:
+        sentences.append(f"There {' and '.join(better)} did no worse: the networks add nothing.")
+    sentences.append(
+        f"Of {weights} weights the data fix about {effective:.0f} (room {decay:g}, followed in "
+        f"{found.chosen.parts} piece(s))."
+    )
+    return {
+        "weights": weights,
+        "effective_weights": round(effective, 2),
+        "decay": decay,
+        "pieces": found.chosen.parts,
+        "forecasts": {w: e if np.isfinite(e) else None for w, e in forecasts.items()},
+        "tried": [
+            {"decay": c.decay, "pieces": c.parts,
+             "error": float(np.min(c.errors)) if np.isfinite(np.min(c.errors)) else None}
+            for c in found.candidates
+        ],
+        "calls": [],
+        "share": None,
+        "sentences": sentences,
+    }  # fmt: skip

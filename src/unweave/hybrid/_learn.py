@@ -2,8 +2,8 @@ r"""The search for latents and weights: slopes first, then pieces of the records
 
 Every step is a least-squares problem under the prior of the weights, solved by Levenberg and
 Marquardt's method over latents and weights together. How far the weights may go, whether whole
-records or pieces of them were followed last, and which start is kept, the end of every record
-decides, which was held out.
+records or pieces of them were followed last, and which start is kept, a part of every record
+decides, which was held out: its end, or a stretch.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +28,7 @@ from ..equations.solving._equation import interpolations, noise_word
 from ..equations.solving._solve import Grid
 from ._joint import JointSystem, joined, joint
 from ._sensitive import SensitiveCurve
-from ._stages import Courses, Learned, of_records, slopes_matched, stage, unconstrained
+from ._stages import Courses, Hold, Learned, of_records, slopes_matched, stage, unconstrained
 
 #: How much room weights are given, the shares of each record's end held out to choose by, and
 #: into how many pieces a record is cut.
@@ -99,20 +99,24 @@ def learn(
     fixed: Mapping[str, float] | None = None,
     decays: Sequence[float] = DECAYS,
     held_out: float = HELD_OUT,
+    hold: Hold = "ends",
     say: Say = lambda sentence: None,
     seed: int = 0,
 ) -> Search:
-    """Latents and weights of a system, of which the end of each record chooses the decay.
+    """Latents and weights of a system, of which a part of each record chooses the decay.
 
     **Arguments:** `near` `(record, latent)`, latents to begin at, as the formula alone gave;
-    `starts`, how many draws of the weights; `held_out`, the share of each record's end.
+    `starts`, how many draws of the weights; `held_out`, the share of each record that is held
+    out; `hold`, whether that is its end.
 
     **Raises:** `FitError` where no start has a finite course.
     """
     with jax.enable_x64(True):
         case = _case(system, data, noise, fixed or {})
-        early, cut = case.whole.early(held_out)
-        tried, method = _tried(case, early, cut, near, starts, decays, say, seed)
+        early, held = case.whole.without(held_out, hold)
+        # a piece forecasts nothing but the end
+        parts = PARTS if hold == "ends" else (1,)
+        tried, method = _tried(case, early, held, parts, near, starts, decays, say, seed)
         chosen, got, both, lane = _chosen(tried)
         if not np.isfinite(chosen.errors[lane]):
             raise FitError(
@@ -133,7 +137,7 @@ def learn(
     reached = got.objective - np.min(got.objective) + objective
     return Search(
         both, method, bare, problem, u, z, reached, tuple(c for c, _, _ in tried), chosen,
-        {"this": float(chosen.errors[lane]), **_plain(case, cut)}, case.notes,
+        {"this": float(chosen.errors[lane]), **_plain(case, held)}, case.notes,
         _smooth(case, early) is not None, error,
     )  # fmt: skip
 
@@ -141,14 +145,15 @@ def learn(
 def _tried(
     case: _Case,
     early: Courses,
-    cut: np.ndarray,
+    held: np.ndarray,
+    cuts: tuple[int, ...],
     near: np.ndarray | None,
     starts: int,
     decays: Sequence[float],
     say: Say,
     seed: int,
 ) -> tuple[list[tuple[Candidate, Learned, JointSystem]], Grid]:
-    """Every decay and every cut of the records, one after the other, on all but their ends."""
+    """Every decay and every cut of the records, one after the other, on all but what is held."""
     tried: list[tuple[Candidate, Learned, JointSystem]] = []
     curves = _smooth(case, early)
     states = None if curves is None else _states(curves, early)
@@ -160,12 +165,12 @@ def _tried(
             z = slopes_matched(case.problem, both, early, curves, z, case.place)
             if not tried:
                 method = _method(case, both, z, curves)
-        for parts in _parts(case, early, curves):
+        for parts in _parts(case, early, curves, cuts):
             got = stage(case.problem, both, method, early, np.array(z), parts, case.place, states)
-            errors = _forecast_errors(case, both, method, got, parts, cut)
+            errors = _forecast_errors(case, both, method, got, parts, held)
             tried.append((Candidate(decay, parts, errors), got, both))
             say(
-                f"room {decay:g}, records in {parts} piece(s): the held-out end is missed by "
+                f"room {decay:g}, records in {parts} piece(s): what is held out is missed by "
                 f"{np.min(errors):.3g} standard deviations"
             )
             if np.isfinite(got.objective).any():
@@ -243,7 +248,9 @@ def _method(case: _Case, both: JointSystem, z: np.ndarray, curves: Sequence[Smoo
     return Grid(min(substeps, _MOST_SUBSTEPS // 2))
 
 
-def _parts(case: _Case, early: Courses, curves: Sequence[Smooth] | None) -> tuple[int, ...]:
+def _parts(
+    case: _Case, early: Courses, curves: Sequence[Smooth] | None, cuts: tuple[int, ...]
+) -> tuple[int, ...]:
     """Into how many pieces records are cut, one after the other: in one where a piece could not
     begin anywhere, or would be too short."""
     own = {j for j, is_own in enumerate(case.system.is_own) if is_own}
@@ -252,7 +259,7 @@ def _parts(case: _Case, early: Courses, curves: Sequence[Smooth] | None) -> tupl
     if curves is None or not anywhere or not alone:
         return (1,)
     shortest = int(early.lengths.min())
-    return tuple(dict.fromkeys(max(1, min(p, (shortest - 1) // _FEWEST)) for p in PARTS))
+    return tuple(dict.fromkeys(max(1, min(p, (shortest - 1) // _FEWEST)) for p in cuts))
 
 
 def _carried(got: Learned, parts: int) -> np.ndarray:
@@ -266,7 +273,7 @@ def _forecast_errors(
     method: Grid,
     got: Learned,
     parts: int,
-    cut: np.ndarray,
+    held: np.ndarray,
 ) -> np.ndarray:
     """How far each lane's course, from where its last piece begins, misses what was held out."""
     whole = case.whole
@@ -275,7 +282,8 @@ def _forecast_errors(
     z = of_records(got.z, parts, last=True)
     curve = SensitiveCurve(both, method.substeps, interpolations(both))
     y = np.asarray(_curves(curve, *jax.device_put((z, (ahead.times, ahead.inputs)))))
-    late = np.arange(whole.x.shape[1])[None] + begin[:, None] >= cut[:, None]
+    rows = np.minimum(np.arange(whole.x.shape[1])[None] + begin[:, None], whole.x.shape[1] - 1)
+    late = np.take_along_axis(held, rows, axis=1)
     wrong = np.where(late[..., None], ahead.x, np.nan) - y
     errors = scaled_error(wrong, whole.x)
     return np.where(np.isfinite(got.objective) & np.isfinite(errors), errors, np.inf)
@@ -347,21 +355,18 @@ def _at_half(problem: Problem, other: Problem, u):
     return eta, problem.scale(eta)[None, None], other.readings(u)
 
 
-def _plain(case: _Case, cut: np.ndarray) -> dict[str, float]:
-    """What the last value, carried on, and the mean miss the held-out ends by."""
+def _plain(case: _Case, held: np.ndarray) -> dict[str, float]:
+    """What the last value, carried on, and the mean miss of what was held out."""
     x = case.whole.x
-    late = np.arange(x.shape[1])[None] >= cut[:, None]
-    before = np.where(late[..., None], np.nan, x)
+    before = np.where(held[..., None], np.nan, x)
     mean = np.nanmean(before.reshape(-1, x.shape[-1]), axis=0)
-    last = np.stack([
-        [column[~np.isnan(column)][-1] if (~np.isnan(column)).any() else mean[c]
-         for c, column in enumerate(record.T)]
-        for record in before
-    ])  # fmt: skip
-    held = np.where(late[..., None], x, np.nan)
+    at = np.arange(x.shape[1])[None, :, None]
+    known = np.maximum.accumulate(np.where(np.isnan(before), -1, at), axis=1)
+    last = np.where(known >= 0, np.take_along_axis(before, np.maximum(known, 0), axis=1), mean)
+    ahead = np.where(held[..., None], x, np.nan)
     return {
-        "last value": float(scaled_error(held - last[:, None], x)),
-        "mean": float(scaled_error(held - mean, x)),
+        "last value": float(scaled_error(ahead - last, x)),
+        "mean": float(scaled_error(ahead - mean, x)),
     }
 
 

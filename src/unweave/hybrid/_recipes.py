@@ -13,6 +13,8 @@ from ..train import Recipe, Say, Solved
 
 CurveNoise = Literal["gaussian", "log-normal", "student-t", "poisson"]
 
+Hold = Literal["ends", "stretches"]
+
 #: What a fit hands back: model, account, arrays.
 _Fitted = tuple[eqx.Module, Mapping[str, Any], Mapping[str, np.ndarray]]
 
@@ -25,9 +27,11 @@ def hybrid(
     noise: CurveNoise | None = None,
     fix: tuple[str, ...] = (),
     held_out: float = 0.2,
+    hold: Hold = "ends",
 ) -> Recipe:
     """An equation with networks for what is not known, such as x' = r*x + net(x, y): its text or a
-    file that ends in .ode. The end of every record, `held_out`, decides how far networks may go."""
+    file that ends in .ode. The end of every record, or a stretch of it, decides how far networks
+    may go: a share `held_out` of it."""
     from ..equations import parse, source_text
 
     text = source_text(source)
@@ -35,7 +39,7 @@ def hybrid(
     fixed = dict(fixed_latent(entry) for entry in fix)
     options = {
         "source": text, "widths": widths, "starts": starts, "noise": noise, "fix": fix,
-        "held_out": held_out,
+        "held_out": held_out, "hold": hold,
     }  # fmt: skip
 
     def solve(data: Dataset, seed: int, say: Say) -> _Fitted:
@@ -43,7 +47,7 @@ def hybrid(
 
         fit = fit_hybrid(
             text, data, widths=widths, starts=starts, noise=noise, fixed=fixed,
-            held_out=held_out, say=say, seed=seed,
+            held_out=held_out, hold=hold, say=say, seed=seed,
         )  # fmt: skip
         return fit.model, fit.account, fit.arrays
 
@@ -55,15 +59,18 @@ def neural_ode(
     widths: tuple[int, ...] = (16, 16),
     starts: int = 4,
     held_out: float = 0.2,
+    hold: Hold = "ends",
 ) -> Recipe:
     """A neural ordinary differential equation (Chen et al. 2018): one network from the state, which
     is what was measured, and the inputs to every rate; its latents are where each record begins."""
-    options = {"widths": widths, "starts": starts, "held_out": held_out}
+    options = {"widths": widths, "starts": starts, "held_out": held_out, "hold": hold}
 
     def solve(data: Dataset, seed: int, say: Say) -> _Fitted:
         from ._fit import fit_neural
 
-        fit = fit_neural(data, widths=widths, starts=starts, held_out=held_out, say=say, seed=seed)
+        fit = fit_neural(
+            data, widths=widths, starts=starts, held_out=held_out, hold=hold, say=say, seed=seed
+        )
         return fit.model, fit.account, fit.arrays
 
     return _solved("neural-ode", options, solve)

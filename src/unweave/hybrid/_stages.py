@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,15 @@ from ._sensitive import SensitiveSlopes
 # a step of Levenberg and Marquardt more is rarely worth it, and held-out times judge
 _MOST = 40
 _NODES = 120
+_GOLDEN = (5**0.5 - 1) / 2
+
+#: What of every record chooses the room for weights: its end, which is forecast, or a stretch,
+#: which lies elsewhere in every record, so that all of a cycle is learned from some of them.
+Hold = Literal["ends", "stretches"]
+HELD_WORDS: dict[Hold, str] = {
+    "ends": "The end of the records",
+    "stretches": "A stretch of each record",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,11 +69,19 @@ class Courses:
         begin, end = number * last // parts, (number + 1) * last // parts
         return self.take(record).span(begin, end, size), record, begin
 
-    def early(self, share: float) -> tuple["Courses", np.ndarray]:
-        """All but the last `share` of each record, in arrays of the same shape, and where what
-        was held out begins."""
-        cut = np.maximum(((1 - share) * self.lengths).astype(int), 3)
-        return self.span(np.zeros_like(cut), cut - 1, self.x.shape[1]), cut
+    def without(self, share: float, hold: Hold) -> tuple["Courses", np.ndarray]:
+        """All but a `share` of each record, in arrays of the same shape, and `(record, time)`,
+        what was held out: the end of each, or a stretch that lies elsewhere in every record."""
+        at = np.arange(self.x.shape[1])[None]
+        if hold == "ends":
+            cut = np.maximum(((1 - share) * self.lengths).astype(int), 3)
+            return self.span(np.zeros_like(cut), cut - 1, at.size), at >= cut[:, None]
+        size = np.maximum((share * self.lengths).astype(int), 1)
+        # the golden ratio spreads any number of stretches evenly, and its end is an end, too
+        place = np.arange(1, 1 + len(self.x)) * _GOLDEN % 1.0
+        first = (place * (self.lengths - size + 1)).astype(int)[:, None]
+        held = (at >= first) & (at < first + size[:, None])
+        return replace(self, x=np.where(held[..., None], np.nan, self.x)), held
 
 
 @dataclass(frozen=True, eq=False)
