@@ -35,13 +35,13 @@ COMMANDS = {
         "docs/ode/price-reverting.ode:starts=2 docs/ode/price-jumps.ode:starts=2 beta-vae "
         "coupling-flow:layers=4,epochs=60 --kind windows --time timestamp --column close "
         "--length 24 --step 24 --transform log-return --split time --shares 0.0625,0.25,1 "
-        "--rows 'accuracy,data needed,generation,cost' --out runs/bitcoin"
+        "--rows accuracy,data-needed,generation,cost --out runs/bitcoin"
     ),
     "heartbeats": (
         f"unweave compare {DATA}/ecg_ptb/s0322lre.hea zoo:ecg:starts=4 "
         "hybrid:docs/ode/heart-net.ode:hold=stretches beta-vae diffusion:epochs=100 --kind beats "
         "--lead ii --samples 128 --split time --shares 0.25,0.5,1 "
-        "--rows 'accuracy,data needed,generation,cost' --out runs/heartbeats"
+        "--rows accuracy,data-needed,generation,cost --out runs/heartbeats"
     ),
 }
 TITLES = {

@@ -242,6 +242,20 @@ def test_several_threads_read_the_same(tmp_path):
     assert not wrong
 
 
+@pytest.mark.parametrize("noisy", [True, False])
+def test_what_does_not_shrink_is_not_packed_and_chunks_are_about_equal(tmp_path, noisy):
+    random = np.random.default_rng(0)
+    y = random.normal(size=(70_000, 12)) if noisy else random.integers(-9, 9, (70_000, 12)) / 8
+    leads = tuple("abcdefghijkl")
+    signal = uw.Signal("a", "a", y, np.arange(70_000) / 500, leads, ("mV",) * 12)
+    uw.store([signal], tmp_path / "a.zarr")
+    array = _zarr.zarr().open_array(tmp_path / "a.zarr", path="0000000", mode="r")
+    assert bool(array.compressors) != noisy
+    # four of a megabyte, the last one no emptier than the others
+    assert array.chunks == (17_500, 12)
+    assert np.array_equal(array[:], y.astype(np.float32))
+
+
 def test_ready_observations_are_rows(tmp_path):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(50, 6, 2))
@@ -257,7 +271,7 @@ def test_ready_observations_are_rows(tmp_path):
     parts, wanted = uw.split(stored), uw.split(made)
     assert parts.how == wanted.how
     np.testing.assert_array_equal(parts.test.observations, wanted.test.observations)
-    bare = data.make_array(tmp_path / "bare.zarr", None, (50, 6), np.dtype("f4"), {})
+    bare = data.make_array(tmp_path / "bare.zarr", None, (50, 6), x[..., 0].astype("f4"), {})
     bare[:] = x[..., 0]
     alone = uw.open_stored(tmp_path / "bare.zarr")
     assert alone.schema.shape == (6, 1)
@@ -369,7 +383,7 @@ def test_what_cannot_be_stored_says_why(tmp_path):
 
 
 def _array(path: Path, x: np.ndarray, **about) -> Path:
-    data.make_array(path, None, x.shape, x.dtype, about)[:] = x
+    data.make_array(path, None, x.shape, x, about)[:] = x
     return path
 
 

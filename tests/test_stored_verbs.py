@@ -220,7 +220,7 @@ def test_scoring_takes_a_bounded_part_of_the_memory(run):
     told = ("--length", "64", "--out", "wide", "--no-report", "--quiet")
     assert main(["fit", "pca", "s.zarr", "--latents", "3", *told]) == 0
     size, about = 2**27, data.described(load_run("wide").schema)
-    data.make_array(Path("big.zarr"), "only", (size, 2), np.dtype("f4"), about)
+    data.make_array(Path("big.zarr"), "only", (size, 2), np.zeros((1, 2), "f4"), about)
     settings = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     ran = subprocess.run([sys.executable, "-c", _MEASURED], env=settings, capture_output=True,
                          text=True, check=False)  # fmt: skip

@@ -1,5 +1,6 @@
 """One observation's function, over many observations, in bounded memory."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
@@ -31,6 +32,14 @@ def many(function: Callable[..., Any], *batches: Any, chunk: int = 256) -> np.nd
             batches = tuple(jax.tree.map(_double, batch) for batch in batches)
             chunk = min(chunk, _SOLVED)
         return _in_chunks(function, batches, chunk, padded=double and len(batches[0]) > 1)
+
+
+def numbers_of(function: Callable[..., Any], *batches: Any) -> int:
+    """How many numbers `function` takes or gives for one row, whichever is more; `batches` of one
+    row. What was once looked at costs nothing the second time."""
+    tree, arrays, rest = _apart(as_arguments(function))
+    found = _program.eval_shape((tree, rest), arrays, batches)
+    return max(math.prod(leaf.shape) for leaf in jax.tree.leaves((found, batches)))
 
 
 @contextmanager
@@ -82,10 +91,15 @@ def _rows(batch: Any, *, start: int, size: int, short: int) -> Any:
 
 def _over(function: Callable[..., Any], *batches: Any) -> Any:
     # eqx.filter_jit would do, and takes longer for itself than a small net for its answer
+    tree, arrays, rest = _apart(function)
+    return _program((tree, rest), arrays, batches)
+
+
+def _apart(function: Callable[..., Any]) -> tuple[Any, list[Any], tuple[Any, ...]]:
+    """A function as its tree, its arrays, and what else it holds."""
     leaves, tree = jax.tree.flatten(function)
     arrays = [leaf if eqx.is_array(leaf) else None for leaf in leaves]
-    rest = tuple(None if eqx.is_array(leaf) else leaf for leaf in leaves)
-    return _program((tree, rest), arrays, batches)
+    return tree, arrays, tuple(None if eqx.is_array(leaf) else leaf for leaf in leaves)
 
 
 @partial(jax.jit, static_argnums=0)

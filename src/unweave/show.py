@@ -5,7 +5,6 @@ result is a NumPy array in the user's units: the work is compiled for one chunk 
 and repeated, so neither ten thousand observations nor a long recording has to fit at once.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float, Num, PRNGKeyArray, PyTree
 
 from ._families import AbstractSplit
-from ._many import many
+from ._many import many, numbers_of
 from ._model import (
     AbstractDecoder,
     AbstractEncoder,
@@ -279,10 +278,7 @@ def _in_chunks(one: Callable[..., Array], *rows: PyTree) -> np.ndarray:
     """`one` of each row, in chunks of which neither side exceeds `CHUNK_NUMBERS`."""
     if len(rows[0]) == 1:
         return many(one, *rows, chunk=1)
-    first = jax.tree.map(lambda row: jnp.asarray(row[0]), rows)
-    widest = max(
-        math.prod(a.shape) for a in (eqx.filter_eval_shape(one, *first), *jax.tree.leaves(first))
-    )
+    widest = numbers_of(one, *jax.tree.map(lambda row: row[:1], rows))
     return many(one, *rows, chunk=max(1, min(CHUNK_ROWS, CHUNK_NUMBERS // max(widest, 1))))
 
 

@@ -66,7 +66,7 @@ def write_arrays(
             for piece in pieces:
                 if array is None:
                     shape = (n, *piece.shape[1:])
-                    array = make_array(part, None, shape, piece.dtype, attributes)
+                    array = make_array(part, None, shape, piece, attributes)
                 array[done : done + len(piece)] = piece
                 done += len(piece)
         elif path.suffix == ".npy":

@@ -17,6 +17,8 @@ from ._zarr import GROUPS, OBSERVATIONS, RECORDS, zarr
 
 # bytes of a chunk: reading one costs less than waiting for it
 _CHUNK = 2**20
+# what does not shrink below this share takes longer to unpack than to read
+_PAYS = 0.8
 
 
 def store(
@@ -65,22 +67,37 @@ def described(schema: Schema) -> dict[str, Any]:
 
 
 def make_array(
-    path: Path, name: str | None, shape: tuple[int, ...], dtype: np.dtype,
+    path: Path, name: str | None, shape: tuple[int, ...], first: np.ndarray,
     attributes: dict[str, Any],
 ) -> Any:  # fmt: skip
-    """An empty Zarr array, in chunks along its first axis: the store itself, or `name` in it."""
-    each = max(1, int(np.prod(shape[1:])) * dtype.itemsize)
-    fast = zarr().codecs.BloscCodec(cname="lz4", clevel=3, shuffle="shuffle")
+    """An empty Zarr array, in chunks along its first axis that are about equally long: the store
+    itself, or `name` in it. Of `first`, the first rows of it, are the type and whether it is
+    compressed."""
+    dtype, rows = first.dtype, max(1, shape[0])
+    size = max(1, int(np.prod(shape[1:])) * dtype.itemsize)
+    # whole chunks are written and read, so a last one that is half empty costs as much as a full
+    chunk = -(-rows // min(rows, -(-rows * size // _CHUNK)))
     return zarr().create_array(
         str(path),
         name=name,
         shape=shape,
         dtype=dtype,
-        chunks=(max(1, min(shape[0], _CHUNK // each)), *shape[1:]),
-        compressors=fast,
+        chunks=(chunk, *shape[1:]),
+        compressors=_compressor(first[:chunk]),
         fill_value=np.nan if dtype.kind == "f" else 0,
         attributes=attributes,
     )
+
+
+def _compressor(first: np.ndarray) -> Any:
+    """What packs arrays that begin like this, fast; None where that would not pay."""
+    # comes with zarr, and takes long to load
+    from numcodecs import Blosc
+
+    packed = Blosc(cname="lz4", clevel=3, shuffle=Blosc.SHUFFLE).encode(np.ascontiguousarray(first))
+    if len(packed) > _PAYS * first.nbytes:
+        return None
+    return zarr().codecs.BloscCodec(cname="lz4", clevel=3, shuffle="shuffle")
 
 
 def _write_signals(
@@ -100,8 +117,9 @@ def _write_signals(
             about = {
                 "record": signal.record, "group": signal.group, "start": float(run.times[0])
             }  # fmt: skip
-            array = make_array(part, f"{number:07d}", run.values.shape, np.dtype(dtype), about)
-            array[:] = run.values.astype(dtype)
+            values = run.values.astype(dtype)
+            array = make_array(part, f"{number:07d}", values.shape, values, about)
+            array[:] = values
             number += 1
     if first is None:
         raise ValueError("no signal was given; at least one is needed.")
@@ -131,8 +149,9 @@ def _write_dataset(data: Dataset, part: Path, dtype: type[np.floating]) -> None:
         )
     kind = np.dtype(dtype) if x.dtype.kind == "f" else x.dtype
     zarr().open_group(str(part), mode="w")
-    make_array(part, OBSERVATIONS, x.shape, kind, described(schema))[:] = x.astype(kind)
+    x = x.astype(kind)
+    make_array(part, OBSERVATIONS, x.shape, x, described(schema))[:] = x
     for name, words in ((RECORDS, data.records), (GROUPS, data.groups)):
         names, codes = np.unique(words.astype(str), return_inverse=True)
-        array = make_array(part, name, (len(x),), np.dtype(np.int32), {"names": names.tolist()})
-        array[:] = codes.astype(np.int32)
+        codes = codes.astype(np.int32)
+        make_array(part, name, (len(x),), codes, {"names": names.tolist()})[:] = codes
