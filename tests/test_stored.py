@@ -16,6 +16,7 @@ import unweave as uw
 from unweave import data
 from unweave.data import _index, _zarr
 from unweave.data._index import AbstractReader, Lines
+from unweave.data._plain import plain
 from unweave.data._stored import Shelf, stored_windows
 
 pytest.importorskip("zarr")
@@ -254,6 +255,43 @@ def test_what_does_not_shrink_is_not_packed_and_chunks_are_about_equal(tmp_path,
     # four of a megabyte, the last one no emptier than the others
     assert array.chunks == (17_500, 12)
     assert np.array_equal(array[:], y.astype(np.float32))
+
+
+@given(
+    shape=st.lists(st.integers(1, 9), min_size=1, max_size=3), rows=st.integers(1, 4),
+    kind=st.sampled_from(["<f4", "<f8", "<i2", "<u1", ">f4"]), seed=st.integers(0, 99),
+    columns=st.booleans(),
+)  # fmt: skip
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_plain_chunks_are_read_as_zarr_reads_them(tmp_path, shape, rows, kind, seed, columns):
+    random = np.random.default_rng(seed)
+    x = random.integers(0, 99, shape).astype(kind)
+    chunks = (min(rows, shape[0]), *(1 if columns else size for size in shape[1:]))
+    array = _zarr.zarr().create_array(
+        tmp_path / "a.zarr", shape=shape, dtype=x.dtype, chunks=chunks, compressors=None,
+        fill_value=7, overwrite=True,
+    )  # fmt: skip
+    # a part that is never written
+    written = np.arange(shape[0]) // chunks[0] != seed % 3
+    for row in np.flatnonzero(written):
+        array[row] = x[row]
+    got = plain(array, tmp_path / "a.zarr")
+    assert (got is None) == (chunks[1:] != tuple(shape[1:]) or (kind == ">f4"))
+    first, end = np.sort(random.integers(0, shape[0] + 1, 2)).tolist()
+    if got is not None:
+        np.testing.assert_array_equal(got[first:end], array[first:end], strict=True)
+
+
+def test_a_plain_chunk_that_was_cut_off_is_named(tmp_path):
+    y = np.random.default_rng(0).normal(size=(400, 2))
+    signal = uw.Signal("a", "a", y, np.arange(400) / 100, ("a", "b"), ("mV", "mV"))
+    uw.store([signal], tmp_path / "a.zarr")
+    chunk = tmp_path / "a.zarr/0000000/c/0/0"
+    chunk.write_bytes(chunk.read_bytes()[:-8])
+    stored = uw.open_stored(tmp_path / "a.zarr", length=100)
+    assert len(stored.read(np.arange(3))) == 3
+    with pytest.raises(data.DataError, match=r"rows 0 and 400: .*8 bytes too early"):
+        stored.read(np.arange(4))
 
 
 def test_ready_observations_are_rows(tmp_path):

@@ -1,6 +1,7 @@
 """One observation's function, over many observations, in bounded memory."""
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
@@ -16,6 +17,8 @@ from ._programs import as_arguments
 # Rows of an equation at once. What solves and fits one takes seconds to compile and little to
 # run, so few and many rows share a program; and a row waits for the slowest of its chunk.
 _SOLVED = 16
+# chunks that are given to the device while one is waited for, so that it never waits
+_AHEAD = 2
 
 
 def many(function: Callable[..., Any], *batches: Any, chunk: int = 256) -> np.ndarray:
@@ -75,12 +78,15 @@ def _in_chunks(
     size = chunk if padded else max(1, min(chunk, n))
     if size == n:
         return np.asarray(_over(function, *batches))
-    parts = []
+    parts, coming = [], deque()
     for start in range(0, n, size):
         short = max(0, start + size - n)
         part = jax.tree.map(partial(_rows, start=start, size=size, short=short), batches)
-        parts.append(np.asarray(_over(function, *part))[: size - short])
-    return np.concatenate(parts)
+        coming.append(_over(function, *part))
+        if len(coming) > _AHEAD:
+            parts.append(np.asarray(coming.popleft()))
+    parts.extend(map(np.asarray, coming))
+    return np.concatenate(parts)[:n]
 
 
 def _rows(batch: Any, *, start: int, size: int, short: int) -> Any:

@@ -35,6 +35,10 @@ class AbstractReader(abc.ABC):
         """The samples `first` to `end`, the last not included, of one recording:
         `(time, channel)`, or ready observations `(n, ...)`."""
 
+    def read_into(self, recording: int, first: int, end: int, out: np.ndarray) -> None:
+        """The same into `out`, which has its shape and lies in one piece."""
+        out[...] = self.read(recording, first, end)
+
 
 @final
 @dataclass(frozen=True, eq=False)

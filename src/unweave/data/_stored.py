@@ -128,11 +128,15 @@ class Stored:
         out = np.empty((len(rows), *self._shape), self._dtype)
         order = np.lexsort((start, run))
         for which in self._stretches(order, run, start):
-            cut = self._cut(int(run[which[0]]), start[which])
-            if np.all(np.diff(which) == 1):
-                out[which[0] : which[-1] + 1] = cut
+            recording, at = int(run[which[0]]), start[which]
+            together = bool(np.all(np.diff(which) == 1))
+            if together and self._lie_ready(at):
+                place = out[which[0] : which[-1] + 1].reshape(-1, *out.shape[1 + self._is_cut :])
+                self.shelf.reader.read_into(recording, int(at[0]), int(at[-1]) + self.size, place)
+            elif together:
+                out[which[0] : which[-1] + 1] = self._cut(recording, at)
             else:
-                out[which] = cut
+                out[which] = self._cut(recording, at)
         values, references = _transform(self.schema).apply(out) if self._is_cut else (out, None)
         return Dataset(
             observations=values,
@@ -251,6 +255,11 @@ class Stored:
         apart |= np.diff(start // page) != 0
         return np.split(order, np.flatnonzero(apart) + 1)
 
+    def _lie_ready(self, start: np.ndarray) -> bool:
+        """Whether observations that begin there lie on the disk as they are wanted."""
+        alone = self.schema.kind != "series" and self.schema.transform == LEVEL.name
+        return alone and bool(np.all(np.diff(start) == self.size))
+
     def _cut(self, run: int, start: np.ndarray) -> np.ndarray:
         """The observations of one stretch, before their transform."""
         first, end = int(start[0]), int(start[-1]) + self.size
@@ -267,9 +276,6 @@ class Stored:
             samples = samples[first - before :]
         else:
             samples = self.shelf.reader.read(run, first, end)
-        if np.all(np.diff(start) == self.size):
-            # windows that follow each other lie as they are wanted
-            return samples.reshape(len(start), *self._shape)
         return samples[(start - first)[:, None] + np.arange(self.size)]
 
 

@@ -3,7 +3,8 @@
 import functools
 import importlib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -12,6 +13,7 @@ import numpy as np
 
 from ._guard import DataError, closest, listed, parsing, quoted
 from ._index import AbstractReader, Lines, files_under, fingerprint, kept_lines, shown
+from ._plain import PlainArray, plain
 from ._stored import Shelf
 
 #: The array of a group whose rows are observations, and those that say what each belongs to.
@@ -67,23 +69,43 @@ class ZarrReader(AbstractReader):
 
     def read(self, recording: int, first: int, end: int) -> np.ndarray:
         """See `AbstractReader`. Only the chunks that hold these samples are read."""
-        name, offset = str(self.names[recording]), int(self.offsets[recording])
-        try:
-            part = np.asarray(_opened(self.path, name, self.key)[offset + first : offset + end])
-        except (ValueError, RuntimeError, TypeError, KeyError) as error:
-            raise DataError(
-                f"the array {quoted(name)} of {quoted(self.path)} is damaged between rows "
-                f"{offset + first} and {offset + end}: {str(error)[:160]}."
-            ) from None
+        name, a, b = self._where(recording, first, end)
+        with self._naming(name, a, b):
+            part = np.asarray(_opened(self.path, name, self.key)[a:b])
         part = part[..., None] if part.ndim < self.dims else part
         part = part if self.columns is None else part[..., self.columns]
         return part.astype(self.dtype, copy=False)
+
+    def read_into(self, recording: int, first: int, end: int, out: np.ndarray) -> None:
+        """See `AbstractReader`. Chunks that are not packed are read straight into place."""
+        name, a, b = self._where(recording, first, end)
+        with self._naming(name, a, b):
+            array = _opened(self.path, name, self.key)
+            if isinstance(array, PlainArray) and self.columns is None and array.dtype == out.dtype:
+                array.read_into(a, b, out)
+                return
+        super().read_into(recording, first, end, out)
+
+    def _where(self, recording: int, first: int, end: int) -> tuple[str, int, int]:
+        offset = int(self.offsets[recording])
+        return str(self.names[recording]), offset + first, offset + end
+
+    @contextmanager
+    def _naming(self, name: str, first: int, end: int) -> Iterator[None]:
+        try:
+            yield
+        except (ValueError, RuntimeError, TypeError, KeyError) as error:
+            raise DataError(
+                f"the array {quoted(name)} of {quoted(self.path)} is damaged between rows "
+                f"{first} and {end}: {str(error)[:160]}."
+            ) from None
 
 
 @functools.lru_cache(maxsize=_OPEN)
 def _opened(path: str, name: str, key: str) -> Any:
     # the key is there so that a store that was written anew is opened anew
-    return zarr().open_array(path, path=name, mode="r")
+    array = zarr().open_array(path, path=name, mode="r")
+    return plain(array, Path(path, name)) or array
 
 
 def _lines(path: Path, columns: Sequence[str] | None, rate: float | None) -> Lines:
