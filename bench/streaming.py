@@ -11,6 +11,7 @@ the system tells. Writes `streaming.json` and `STREAMING.md`.
 import argparse
 import datetime
 import json
+import os
 import pathlib
 import platform
 import shutil
@@ -205,7 +206,7 @@ def main() -> None:
         found = STAGES[options.stage](options.store, options.work)
         print(json.dumps({**found, "peak": peak()}))
         return
-    store = pathlib.Path(options.store)
+    load, store = os.getloadavg()[0], pathlib.Path(options.store)
     if not store.exists():
         from unweave.data import store as write
 
@@ -224,7 +225,7 @@ def main() -> None:
     shape = _shape(str(store))
     result = {
         "date": datetime.date.today().isoformat(), "stages": found, "bytes": size,
-        "machine": _machine(), **shape,
+        "machine": _machine(), "load": load, **shape,
     }  # fmt: skip
     (HERE / "streaming.json").write_text(json.dumps(result, indent=1) + "\n")
     (HERE / "STREAMING.md").write_text(page(result))
@@ -239,8 +240,6 @@ def _shape(store: str) -> dict:
 
 
 def _machine() -> str:
-    import os
-
     import jax
     import zarr
 
@@ -272,7 +271,7 @@ def page(result: dict) -> str:
     under = max(peaks[name] for name in ("reading", "training", "scoring")) < LIMIT
     return f"""# Data larger than memory
 
-Written by `bench/streaming.py`. {result["date"]}, {result["machine"]}. Other programs were running, so rates are for their order and their ratios alone.
+Written by `bench/streaming.py`. {result["date"]}, {result["machine"]}. Before it began {result["load"]:.1f} other processes were running on average over a minute.
 
 {result["records"]:,} recordings made from real ECGs, {result["bytes"] / 2**30:.1f} GB in a Zarr store, cut into {result["windows"]:,} windows of {result["shape"][0]} samples of {result["shape"][1]} leads; {result["block"]} windows in a row are a block. A β-VAE with {LATENTS} latents, batches of {BATCH}, one epoch over all training windows, compiling included. Beside it the same on {MOST:,} of the windows in memory, four epochs of which the first is left out. Each row is from processes of their own; the rate is the median (smallest–largest) of so many epochs, or runs, and the memory the most that any of them held at once.
 

@@ -16,9 +16,9 @@ and the times are looked up once a round.
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple, TypeAlias
 
-import diffrax
 import equinox.internal as eqxi
 import jax
 import jax.numpy as jnp
@@ -26,7 +26,16 @@ from jaxtyping import Array, Bool, Float
 
 Rates: TypeAlias = Callable[[Float[Array, ""], Float[Array, "*state"]], Float[Array, "*state"]]
 
-PAIR = diffrax.Tsit5.tableau
+
+@cache
+def pair() -> Any:
+    """The coefficients of Tsitouras's pair: `a_lower`, `b_sol`, `b_error` and `c`."""
+    # what most models do without takes a third of a second to import
+    import diffrax
+
+    return diffrax.Tsit5.tableau
+
+
 #: $\sum_i b_i(1/2) k_i$ leads to the middle of a step, of order 4 (Tsitouras 2011, section 4).
 MIDDLE = (
     0.107412352300968752, 0.01135625, 0.39560903056045309, -0.344752143525935466,
@@ -77,9 +86,9 @@ def explicit_path(
         after = jnp.where(at.width >= end - at.t, end, at.t + at.width)
         h = after - at.t
         slopes = stages(rates, at, h)
-        x = at.x + h * weighted(PAIR.b_sol, slopes)
+        x = at.x + h * weighted(pair().b_sol, slopes)
         scale = absolute + relative * jnp.maximum(jnp.abs(at.x), jnp.abs(x))
-        error = size(h * weighted(PAIR.b_error, slopes) / scale)
+        error = size(h * weighted(pair().b_error, slopes) / scale)
         error = jnp.where(jnp.isnan(error), jnp.inf, error)
         taken = error < 1
         factor = jnp.clip(0.9 * error**-0.2, 0.2, at.growth)
@@ -116,7 +125,7 @@ def explicit_path(
 def stages(rates: Rates, at: At, h: Float[Array, ""]) -> list[Float[Array, "*state"]]:
     """$k_1, …, k_7$, of which the last is the first of the next step."""
     slopes = [at.slope]
-    for weights, share in zip(PAIR.a_lower, PAIR.c, strict=True):
+    for weights, share in zip(pair().a_lower, pair().c, strict=True):
         slopes.append(rates(at.t + float(share) * h, at.x + h * weighted(weights, slopes)))
     return slopes
 
@@ -138,7 +147,7 @@ def quartic(
     """The quartic with the values and slopes of both ends and the value in the middle, by
     powers of the share of the step: it is the interpolant of Tsitouras, of order 4."""
     begin, end = h * slopes[0], h * slopes[-1]
-    middle, whole = h * weighted(MIDDLE, slopes), h * weighted(PAIR.b_sol, slopes)
+    middle, whole = h * weighted(MIDDLE, slopes), h * weighted(pair().b_sol, slopes)
     return jnp.stack(
         [
             x,

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from ._explicit import PAIR, At, first_width, quartic, size, stages, weighted
+from ._explicit import At, first_width, pair, quartic, size, stages, weighted
 
 #: `field(parameters, t, x)`, where `x` may have any shape: the rates of all that is solved.
 Field: TypeAlias = Callable[[Any, Float[Array, ""], Float[Array, "*state"]], Float[Array, "*state"]]
@@ -94,7 +94,7 @@ _solve.defvjp(_solve_fwd, _solve_bwd)
 def _step(field: Field, parameters: Any, t: Array, h: Array, x: Array, slope: Array):
     """One step: the new state, the rates there, and the five powers of the curve between."""
     ks = stages(partial(field, parameters), At(t, x, slope, h, h), h)
-    return x + h * weighted(PAIR.b_sol, ks), ks
+    return x + h * weighted(pair().b_sol, ks), ks
 
 
 def _forward(
@@ -130,7 +130,7 @@ def _forward(
         h = after - t
         new, ks = _step(field, parameters, t, h, x, slope)
         scale = tolerance.absolute + tolerance.relative * jnp.maximum(jnp.abs(x), jnp.abs(new))
-        error = size(h * weighted(PAIR.b_error, ks) / scale)
+        error = size(h * weighted(pair().b_error, ks) / scale)
         error = jnp.where(jnp.isnan(error), jnp.inf, error)
         taken = error < 1
 

@@ -1,6 +1,7 @@
 """What the verbs do, one function each: a result, as a sentence and as one object."""
 
 import argparse
+import importlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,23 +15,12 @@ from ..data import Dataset, Stored, restore
 from ..networks import AbstractTold
 from ..run import Run, load_run
 from ..sources import Source, part_source, read_observations, split_source
-from ._analyse import analyse_verb, roots_verb
-from ._attack import attack_verb
-from ._bound import bound_verb
 from ._cache import use_compilation_cache
-from ._compare import compare_verb
-from ._detect import detect_verb
-from ._discover import discover_verb
-from ._disentangle import dictionary_verb, disentangle_verb
-from ._explain import explain_verb
-from ._explore import explore_verb
 from ._fit import fit_help, fit_verb, given_source
 from ._options import describe_recipes
 from ._output import Result, check_free, print_result, write_codes, write_observations
 from ._pieces import ahead, counted, piece_rows
-from ._simulate import simulate_verb
 from ._together import comes_together, join_others, start_together
-from ._zoo import zoo_verb
 
 # observations on disk that are read to say how many numbers are missing
 _LOOKED_AT = 256
@@ -51,7 +41,7 @@ def run(options: argparse.Namespace, arguments: list[str], parser: argparse.Argu
             return 0
     else:
         options.words = tuple(arguments)
-        result, text = _VERBS[options.verb](options)
+        result, text = _verb(options.verb)(options)
     print_result(result, text, as_json=options.json)
     return 0
 
@@ -263,21 +253,21 @@ _VERBS: Mapping[str, Callable[[argparse.Namespace], Result]] = {
     "interpolate": _interpolate,
     "reconstruct": _reconstruct,
     "encode": _encode,
-    "attack": attack_verb,
     "report": _report,
-    "compare": compare_verb,
-    "analyse": analyse_verb,
-    "detect": detect_verb,
-    "discover": discover_verb,
-    "explain": explain_verb,
-    "explore": explore_verb,
-    "roots": roots_verb,
-    "zoo": zoo_verb,
-    "simulate": simulate_verb,
-    "disentangle": disentangle_verb,
-    "dictionary": dictionary_verb,
-    "bound": bound_verb,
 }
+# those of modules that are imported when they are asked for, each with all that it needs
+_ELSEWHERE = {
+    "analyse": "_analyse", "attack": "_attack", "bound": "_bound", "compare": "_compare",
+    "detect": "_detect", "dictionary": "_disentangle", "discover": "_discover",
+    "disentangle": "_disentangle", "explain": "_explain", "explore": "_explore",
+    "roots": "_analyse", "simulate": "_simulate", "zoo": "_zoo",
+}  # fmt: skip
+
+
+def _verb(name: str) -> Callable[[argparse.Namespace], Result]:
+    if name in _VERBS:
+        return _VERBS[name]
+    return getattr(importlib.import_module(f".{_ELSEWHERE[name]}", __package__), f"{name}_verb")
 
 
 def _row(fitted: Run, row: int) -> Any:

@@ -8,7 +8,7 @@ from typing import NamedTuple, final
 
 import numpy as np
 
-from .._rows import evenly
+from .._rows import aligned, evenly
 from .._schema import Schema
 from ._dataset import Dataset
 from ._index import AbstractReader, Lines, kept_lines, shown
@@ -125,7 +125,7 @@ class Stored:
                 f"{len(self)} there are; give numbers from 0 to {len(self) - 1}."
             )
         run, start = self._places(rows)
-        out = np.empty((len(rows), *self._shape), self._dtype)
+        out = aligned((len(rows), *self._shape), self._dtype)
         order = np.lexsort((start, run))
         for which in self._stretches(order, run, start):
             recording, at = int(run[which[0]]), start[which]

@@ -1,47 +1,9 @@
-"""What does not fit: scores of strangeness, from models and baselines alike, with p-values."""
+"""What does not fit: scores of strangeness, from models and baselines alike, with p-values.
 
-from ._baselines import distance_to_mean as distance_to_mean
-from ._baselines import isolation_forest as isolation_forest
-from ._baselines import local_density as local_density
-from ._baselines import neighbours as neighbours
-from ._baselines import sub_pca as sub_pca
-from ._choose import PERTURBATIONS as PERTURBATIONS
-from ._choose import Agreement as Agreement
-from ._choose import Choice as Choice
-from ._choose import agreeing as agreeing
-from ._choose import choose as choose
-from ._conformal import Calibrated as Calibrated
-from ._conformal import block_maxima as block_maxima
-from ._detector import Detector as Detector
-from ._detector import Score as Score
-from ._detector import learned as learned
-from ._detector import take as take
-from ._measures import Flagged as Flagged
-from ._measures import Volume as Volume
-from ._measures import aupr as aupr
-from ._measures import auroc as auroc
-from ._measures import flagged as flagged
-from ._measures import softened as softened
-from ._measures import spans_of as spans_of
-from ._measures import volume as volume
-from ._models import attributed as attributed
-from ._models import confidence as confidence
-from ._models import critic as critic
-from ._models import energy as energy
-from ._models import entropy as entropy
-from ._models import joint_surprise as joint_surprise
-from ._models import latent_names as latent_names
-from ._models import latent_surprise as latent_surprise
-from ._models import moved_latents as moved_latents
-from ._models import of_target as of_target
-from ._models import reconstruction as reconstruction
-from ._profile import matrix_profile as matrix_profile
-from ._profile import self_profile as self_profile
-from ._series import largest_span as largest_span
-from ._series import over_samples as over_samples
-from ._series import period as period
-from ._series import sliding as sliding
-from ._series import starts as starts
-from ._spans import spans as spans
-from ._together import out_of_fold as out_of_fold
-from ._together import together as together
+The names are in `__init__.pyi` and imported when first asked for: a classifier needs no
+isolation forest.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

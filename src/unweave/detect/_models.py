@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Num
-from sklearn.mixture import GaussianMixture
 
 from .._families import AbstractAdversarial, AbstractCompared
 from .._many import many, real
@@ -91,6 +90,9 @@ def latent_surprise(
         return Score("latents under the prior", _over(_Prior(model)), unit="nat")
     codes = encode(normal, conditions).astype(np.float64)
     spread = np.maximum(codes.std(0), 1e-12)
+    # what nothing else here needs takes half a second to import
+    from sklearn.mixture import GaussianMixture
+
     mixture = GaussianMixture(components, reg_covar=_RIDGE, random_state=seed)
     mixture.fit(codes / spread)
 

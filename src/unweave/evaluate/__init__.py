@@ -1,78 +1,8 @@
-"""Measures of a fitted model."""
+"""Measures of a fitted model.
 
-from ._bounds import Hoeffding as Hoeffding
-from ._bounds import bernoulli_kl as bernoulli_kl
-from ._bounds import exact_interval as exact_interval
-from ._bounds import hoeffding as hoeffding
-from ._bounds import kl_inverse as kl_inverse
-from ._bounds import maurer as maurer
-from ._bounds import mcallester as mcallester
-from ._calibrate import PIT as PIT
-from ._calibrate import CalibrationError as CalibrationError
-from ._calibrate import Conformal as Conformal
-from ._calibrate import Coverage as Coverage
-from ._calibrate import calibration_error as calibration_error
-from ._calibrate import conformal as conformal
-from ._calibrate import coverage as coverage
-from ._calibrate import pit as pit
-from ._choices import ChoiceUse as ChoiceUse
-from ._choices import choice_use as choice_use
-from ._context_fid import ContextFID as ContextFID
-from ._context_fid import frechet_distance as frechet_distance
-from ._context_fid import legacy_context_fid as legacy_context_fid
-from ._dictionary import Dictionary as Dictionary
-from ._dictionary import alternate as alternate
-from ._dictionary import dictionary as dictionary
-from ._dictionary import known_directions as known_directions
-from ._dictionary import reliability as reliability
-from ._disentangle_information import InfoMEC as InfoMEC
-from ._disentangle_information import active_latents as active_latents
-from ._disentangle_information import infomec as infomec
-from ._disentangle_information import mig as mig
-from ._disentangle_information import modularity as modularity
-from ._disentangle_pairs import SharedFactor as SharedFactor
-from ._disentangle_pairs import beta_vae_score as beta_vae_score
-from ._disentangle_pairs import factor_vae_score as factor_vae_score
-from ._disentangle_pairs import sharing as sharing
-from ._disentangle_predict import DCI as DCI
-from ._disentangle_predict import AbstractProbe as AbstractProbe
-from ._disentangle_predict import Boosting as Boosting
-from ._disentangle_predict import Forest as Forest
-from ._disentangle_predict import Lasso as Lasso
-from ._disentangle_predict import dci as dci
-from ._disentangle_predict import sap as sap
-from ._disentangle_score import DisentanglementScore as DisentanglementScore
-from ._disentangle_seeds import UDR as UDR
-from ._disentangle_seeds import udr as udr
-from ._information import AbstractInformation as AbstractInformation
-from ._information import Histogram as Histogram
-from ._information import Kraskov as Kraskov
-from ._information import Neighbours as Neighbours
-from ._legacy import LegacyScore as LegacyScore
-from ._legacy import legacy_timegan_discriminative as legacy_timegan_discriminative
-from ._legacy import legacy_timegan_predictive as legacy_timegan_predictive
-from ._likeness import Aspect as Aspect
-from ._likeness import Likeness as Likeness
-from ._likeness import autocorrelation as autocorrelation
-from ._likeness import likeness as likeness
-from ._likeness import power_spectrum as power_spectrum
-from ._manifold import Manifold as Manifold
-from ._manifold import Memorisation as Memorisation
-from ._manifold import manifold as manifold
-from ._manifold import memorisation as memorisation
-from ._mmd import MMD as MMD
-from ._mmd import mmd as mmd
-from ._pac_bayes import PACBayes as PACBayes
-from ._pac_bayes import gaussian_divergence as gaussian_divergence
-from ._pac_bayes import pac_bayes as pac_bayes
-from ._summary import NOTHING as NOTHING
-from ._summary import Summary as Summary
-from ._summary import asked as asked
-from ._summary import explained_variance as explained_variance
-from ._summary import observed_mean as observed_mean
-from ._summary import reconstruction_score as reconstruction_score
-from ._summary import summarise as summarise
-from ._transfer import Transfer as Transfer
-from ._transfer import train_on_synthetic as train_on_synthetic
-from ._two_sample import TwoSample as TwoSample
-from ._two_sample import two_sample as two_sample
+The names are in `__init__.pyi` and imported when first asked for: a fit needs no boosted trees.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
