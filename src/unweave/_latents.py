@@ -245,15 +245,26 @@ class Latents(AbstractNumbered):
 
     def _by_family(self, function: Callable[[dist.Distribution, Array], Array], z: Array) -> Array:
         """Applies `function` once to each family of priors, not once to each latent."""
-        result, numbers = jnp.zeros_like(z), self.numbers(z.dtype)
+        numbers, parts, places = self.numbers(z.dtype), [], []
         for family in dict.fromkeys(prior.family for prior in self.priors):
             where = [i for i, prior in enumerate(self.priors) if prior.family == family]
-            place = jnp.asarray(where)
-            prior = _FAMILIES[family](*numbers[place, : _COUNTS[family]].T)
+            prior = _FAMILIES[family](*_rows(numbers, where)[:, : _COUNTS[family]].T)
             with default_promotion():
-                part = function(prior, z[place])
-            result = result.at[place].set(part)
-        return result
+                parts.append(function(prior, _rows(z, where)).astype(z.dtype))
+            places += where
+        if len(parts) < 2:
+            return parts[0] if parts else z
+        return _rows(jnp.concatenate(parts), np.argsort(places).tolist())
+
+
+def _rows(x: Array, where: list[int]) -> Array:
+    """Some rows; where they follow each other by a slice, which is traced and compiled sooner."""
+    if where == list(range(len(x))):
+        return x
+    first, end = where[0], where[-1] + 1
+    if where == list(range(first, end)):
+        return jax.lax.slice_in_dim(x, first, end)
+    return x[np.asarray(where)]
 
 
 def latents(
