@@ -160,6 +160,58 @@ def test_a_launcher_that_started_another_number_is_an_error(monkeypatch):
         join(2)
 
 
+def test_a_process_that_no_launcher_has_started_says_how_to_start_it():
+    words = ["-c", "import unweave; unweave.join(2)"]
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert "no launcher says which of 2 processes this is" in done.stderr
+
+
+def test_to_join_late_is_an_error():
+    jnp.zeros(1).block_until_ready()
+    with pytest.raises(ProcessesError, match="computed in this process before join was called"):
+        join(2, process=0, coordinator="127.0.0.1:1")
+
+
+def by_slurm(i):
+    return {"SLURM_JOB_ID": str(os.getpid()), "SLURM_NTASKS": "2", "SLURM_STEP_NUM_TASKS": "2",
+            "SLURM_PROCID": str(i), "SLURM_LOCALID": str(i),
+            "SLURM_STEP_NODELIST": "localhost"}  # fmt: skip
+
+
+def by_open_mpi(i):
+    return {"OMPI_MCA_orte_hnp_uri": f"{os.getpid()}.0;tcp://127.0.0.1:34911",
+            "OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": str(i),
+            "OMPI_COMM_WORLD_LOCAL_RANK": str(i)}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", [by_slurm, by_open_mpi])
+def test_what_a_launcher_says_brings_processes_together(alone, tmp_path, launcher):
+    words = ["fit", "vae", *SMALL, "--processes", "2", "--out", str(tmp_path / "run"), "--json"]
+    crew = [
+        subprocess.Popen([*COMMAND, *words], env={**os.environ, **launcher(i)}, text=True,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for i in range(2)
+    ]  # fmt: skip
+    said = [process.communicate(timeout=300) for process in crew]
+    assert [process.returncode for process in crew] == [0, 0], said
+    assert json.loads(said[0][0])["processes"] == 2
+    for a, b in zip(numbers(alone), numbers(load_run(tmp_path / "run")), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4 * max(np.abs(a).max(), 1e-6))
+
+
+@pytest.mark.slow
+def test_actors_of_a_ray_cluster_end_where_local_processes_do(tmp_path):
+    pytest.importorskip("ray", reason="Ray is an extra: pip install 'unweave[ray]'")
+    told = run("fit", "vae", *SMALL, "--processes", 2, "--on", "ray", "--out", tmp_path / "far",
+               "--json", env={**os.environ, "NPROC": "1"})  # fmt: skip
+    assert json.loads(told.stdout)["processes"] == 2
+    run("fit", "vae", *SMALL, "--processes", 2, "--out", tmp_path / "near")
+    far, near = (load_run(tmp_path / name) for name in ("far", "near"))
+    assert all(map(np.array_equal, numbers(far), numbers(near)))
+
+
 # bfloat16
 
 

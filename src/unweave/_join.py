@@ -66,6 +66,16 @@ def join(
             initialization_timeout=max(1, int(wait)), heartbeat_timeout_seconds=_SILENT_SECONDS,
         )  # fmt: skip
     except (RuntimeError, ValueError) as error:
+        if process is None and isinstance(error, ValueError):
+            raise ProcessesError(
+                f"no launcher says which of {processes} processes this is ({_first(error)}); start "
+                f"them by srun or mpirun, or by hand with --process 0 to {processes - 1} and "
+                "--coordinator HOST:PORT."
+            ) from error
+        if "before any JAX" in str(error):
+            raise ProcessesError(
+                "something was computed in this process before join was called; call it first."
+            ) from error
         raise ProcessesError(
             f"the {processes} processes did not come together within {wait:g} s "
             f"({_first(error)}); see that all of them were started, with the "

@@ -72,6 +72,8 @@ def connected(on: OnRay) -> tuple[Any, bool]:
         return ray, False
     # what is started here tells nobody that it was
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # what somebody waits for is no work in the background, as which Ray begins it
+    os.environ.setdefault("RAY_worker_niceness", "0")
     local = on.address is None and "RAY_ADDRESS" not in os.environ
     more = {"include_dashboard": False, "num_cpus": on.workers or _cores()} if local else {}
     _join(ray, on.address, more)
