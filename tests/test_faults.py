@@ -23,6 +23,7 @@ from unweave.recipes import pca
 from unweave.run import fit, load_run
 from unweave.spread import Lost, OnRay, Processes, spread
 from unweave.spread import _processes as processes
+from unweave.spread import _ray_signs as ray_signs
 from unweave.spread import _spread as spreading
 from unweave.spread._workers import AbstractWorkers, Died, Value
 
@@ -155,6 +156,36 @@ def test_a_worker_that_computes_without_a_word_is_left_alone(monkeypatch):
         return os.getpid() > 0
 
     assert spread(call, [0], on=Processes(1)) == [True]
+
+
+# a cluster that is started here is a fork, and JAX has started here
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.slow
+def test_a_task_of_ray_that_is_frozen_is_ended_and_one_that_computes_is_not(tmp_path, monkeypatch):
+    pytest.importorskip("ray", reason="Ray is an extra: pip install 'unweave[ray]'")
+    monkeypatch.setattr(ray_signs, "_SILENCE", 6.0)
+
+    def call(item):
+        mark = tmp_path / str(item)
+        if item == 2:
+            # holds Python's lock for longer than it may be silent
+            digits, seconds = 20_000, 0.0
+            while seconds < 9.0:
+                digits *= 2
+                began = time.monotonic()
+                int.__pow__(7, digits, 10**digits + 1)
+                seconds = time.monotonic() - began
+        elif item == 0 or not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return item
+
+    done = []
+    found = spread(call, range(3), on=OnRay(3), done=lambda i, result: done.append(i))
+    assert found[1:] == [1, 2]
+    assert sorted(done) == [0, 1, 2]
+    assert isinstance(found[0], Lost)
+    assert "was killed while it worked on this, and so was the next" in found[0].sentence
 
 
 def test_while_the_parent_is_stopped_nobody_is_silent():

@@ -10,6 +10,7 @@ from typing import Any
 import cloudpickle
 
 from ._places import OnRay
+from ._ray_signs import Watch, heard
 from ._workers import ALONE, AbstractWorkers, Answer, Died, Letter, answer, take_settings
 
 # seconds in which a cluster must answer
@@ -29,6 +30,7 @@ class RayTasks(AbstractWorkers):
         self._letter, self._folder = ray.put(letter), os.getcwd()
         self._most = on.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         self._given: dict[Any, int] = {}
+        self._watch, self._count = Watch(ray), 0
 
     @property
     def free(self) -> bool:
@@ -37,11 +39,15 @@ class RayTasks(AbstractWorkers):
 
     def give(self, i: int, item: bytes) -> None:
         """Ray finds who does it."""
-        self._given[self._task.remote(self._letter, item, self._folder)] = i
+        self._count += 1
+        task = self._task.remote(
+            self._letter, item, self._folder, self._watch.heard, str(self._count)
+        )
+        self._given[task] = i
 
     def take(self) -> tuple[int, Answer]:
         """From whichever is the first."""
-        (reference,), _ = self._ray.wait(list(self._given))
+        reference = self._watch.wait(list(self._given))
         i = self._given.pop(reference)
         try:
             return i, cloudpickle.loads(self._ray.get(reference))
@@ -80,11 +86,13 @@ def connected(on: OnRay) -> tuple[Any, bool]:
     return ray, True
 
 
-def _far(letter: Letter, item: bytes, folder: str) -> bytes:
-    """What a worker of Ray does, in the folder that paths are seen from."""
+def _far(letter: Letter, item: bytes, folder: str, by: Any, task: str) -> bytes:
+    """What a worker of Ray does, in the folder that paths are seen from; the actor `by` hears that
+    it lives."""
     os.chdir(folder)
-    take_settings(letter.settings)
-    return answer(cloudpickle.loads(letter.call), item)
+    with heard(by, task):
+        take_settings(letter.settings)
+        return answer(cloudpickle.loads(letter.call), item)
 
 
 def _join(ray: Any, address: str | None, more: Mapping[str, Any]) -> None:
