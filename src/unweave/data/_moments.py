@@ -46,6 +46,8 @@ class Moments:
         return cls(*columns)
 
 
+# numbers of a long row
+_WIDE = 1024
 # count, mean, sum of squares about it, smallest and largest
 _Sums = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
@@ -54,24 +56,38 @@ def _sums(part: np.ndarray) -> _Sums:
     x = np.asarray(part).reshape(-1, part.shape[-1])
     if x.dtype.kind != "f":
         x = x.astype(np.float64)
-    low, high = (np.asarray(f.reduce(x, axis=0), np.float64) for f in (np.fmin, np.fmax))
+    low, high = (np.asarray(_reduced(f, x), np.float64) for f in (np.fmin, np.fmax))
     if np.isinf(low).any() or np.isinf(high).any():
         raise ValueError(
             "the data hold infinite values; where nothing was observed put NaN, or leave "
             "those observations out."
         )
-    seen = ~np.isnan(x)
-    count = seen.sum(axis=0)
+    # a sum is NaN where one number is, and takes a third of the time of looking at each
+    with np.errstate(over="ignore", invalid="ignore"):
+        gaps = bool(np.isnan(_reduced(np.add, x)).any())
+    seen = ~np.isnan(x) if gaps else np.True_
+    count = seen.sum(axis=0) if gaps else np.full(x.shape[1], len(x))
     # near the mean nothing is lost by summing squares
     near = np.where(count > 0, low / 2 + high / 2, 0.0)
     away = np.asarray(x, np.float64) - near
-    if not seen.all():
+    if gaps:
         away[~seen] = 0.0
-    mean = np.divide(away.sum(axis=0), count, out=np.zeros(len(near)), where=count > 0)
+    mean = np.divide(_reduced(np.add, away), count, out=np.zeros(len(near)), where=count > 0)
     away -= mean
-    if not seen.all():
+    if gaps:
         away[~seen] = 0.0
     return count, near + mean, np.einsum("ij,ij->j", away, away), low, high
+
+
+def _reduced(f: np.ufunc, x: np.ndarray) -> np.ndarray:
+    """`f.reduce(x, axis=0)`, over many rows at once: NumPy is several times as fast in long rows
+    as in those of a few channels."""
+    many = max(1, _WIDE // x.shape[1])
+    whole = len(x) // many * many
+    if whole <= many:
+        return f.reduce(x, axis=0)
+    wide = f.reduce(x[:whole].reshape(-1, many * x.shape[1]), axis=0)
+    return f.reduce(np.concatenate([wide.reshape(many, -1), x[whole:]]), axis=0)
 
 
 def _merged(a: _Sums, b: _Sums) -> _Sums:
