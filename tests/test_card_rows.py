@@ -413,7 +413,8 @@ def test_memory_is_what_a_block_takes_and_is_kept_with_the_fit(tmp_path):
 
 def test_rows_are_chosen_by_name_or_group():
     chosen = rows_named(["cost", "error", "data-needed"])
-    assert [row.name for row in chosen] == ["error", "curve", "seconds", "memory", "parameters"]
+    names = ["error", "curve", "density_curve", "seconds", "memory", "parameters"]
+    assert [row.name for row in chosen] == names
     assert len({row.key for row in ROWS}) == len(ROWS)
     with pytest.raises(ValueError, match=r"'speed' is no row of the card .* accuracy, .*seconds"):
         rows_named(["speed"])

@@ -649,6 +649,10 @@ def test_the_figure_draws_the_numbers_that_it_was_given():
     assert [text.get_text() for text in axes.texts] == ["vae $x$", "mean"]
     assert axes.get_ylabel() == "held-out error (mV)"
     assert plots.svg(figure) == plots.svg(figure)
+    nats = curve - 0.2
+    straight = plots.learning_curves([10, 20, 40], {"flow": nats}, logarithmic=False).axes[0]
+    np.testing.assert_allclose(straight.lines[0].get_ydata(), nats[0])
+    assert straight.get_yscale() == "linear"
     with pytest.raises(ValueError, match="median, smallest and largest for each of 3 sizes"):
         plots.learning_curves([1, 2, 3], {"vae": curve[:2]})
 

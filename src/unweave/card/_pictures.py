@@ -113,6 +113,7 @@ def _curve(card: Card, lines: Sequence[Line]) -> Drawn:
         label=line.title,
         unit=line.unit,
         size_noun=card.size_noun,
+        logarithmic=line.better == "lower",
     )
     rows = [
         (name, name in card.baselines, part.size, entry.median, entry.low, entry.high)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ._agreement import AGREEMENT
 from ._arrives import ARRIVES
 from ._covered import COVERED
-from ._curve import CURVE
+from ._curve import CURVE, DENSITY_CURVE
 from ._density import DENSITY
 from ._disentangled import DISENTANGLED
 from ._error import ERROR
@@ -30,7 +30,7 @@ from ._told_apart import TOLD_APART
 from ._worst_case import WORST_CASE
 
 ROWS: tuple[Row, ...] = (
-    REPEATED, ERROR, EXPLAINED, DENSITY, IMPUTATION, CURVE, LEFT_OVER,
+    REPEATED, ERROR, EXPLAINED, DENSITY, IMPUTATION, CURVE, DENSITY_CURVE, LEFT_OVER,
     IDENTIFIED, DISENTANGLED, AGREEMENT, LABELS, REUSE,
     TOLD_APART, COVERED, MEMORISED,
     ARRIVES, STAYS, MONOTONE, MOVES,

@@ -25,10 +25,11 @@ def learning_curves(
     label: str = "held-out error",
     unit: str = "",
     size_noun: str = "training observations",
+    logarithmic: bool = True,
     axes: Axes | None = None,
 ) -> Figure:
     """Held-out error, or what `label` says, against the size of the training data, both axes
-    logarithmic.
+    logarithmic; where not `logarithmic`, for what may be negative, the sizes alone.
 
     **Arguments:** `sizes` `(share,)`; `errors`, by name of the recipe, median, smallest and
     largest `(3, share)`, NaN where there is none; `baselines`, the names that are drawn grey
@@ -47,7 +48,8 @@ def learning_curves(
     for name, curve in errors.items():
         trivial = name in baselines
         number, drawn[trivial] = drawn[trivial], drawn[trivial] + 1
-        middle, low, high = np.where(np.asarray(curve, float) > 0, curve, np.nan)
+        curve = np.asarray(curve, float)
+        middle, low, high = np.where(curve > 0, curve, np.nan) if logarithmic else curve
         if np.isnan(middle).all():
             continue
         colour = MUTED if trivial else _COLOURS[number % len(_COLOURS)]
@@ -59,7 +61,9 @@ def learning_curves(
         last = np.flatnonzero(~np.isnan(middle))[-1]
         ends.append((float(middle[last]), sizes[last], plain(name, 24), colour))
     _scales(axes, sizes, max((len(name) for _, _, name, _ in ends), default=0))
-    _labels(axes, ends)
+    if logarithmic:
+        _logarithmic(axes)
+    _labels(axes, ends, logarithmic=logarithmic)
     axes.grid(axis="y")
     axes.set_xlabel(size_noun)
     axes.set_ylabel(f"{plain(label)} ({plain(unit)})" if unit else plain(label))
@@ -73,9 +77,12 @@ def _scales(axes: Axes, sizes: Sequence[int], letters: int) -> None:
     room = min(0.5, 0.03 + 0.0095 * letters)
     right = max(sizes) * np.exp(reach * room / (1 - room))
     axes.set_xlim(min(sizes) * np.exp(-0.04 * reach), right)
-    axes.set_yscale("log")
     axes.set_xticks(list(sizes), [f"{size:,}" for size in sizes])
     axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _logarithmic(axes: Axes) -> None:
+    axes.set_yscale("log")
     low, high = axes.get_ylim()
     if high < 1.5 * low:
         low, high = low / 1.2, high * 1.2
@@ -86,13 +93,14 @@ def _scales(axes: Axes, sizes: Sequence[int], letters: int) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _labels(axes: Axes, ends: list[tuple[float, int, str, str]]) -> None:
+def _labels(axes: Axes, ends: list[tuple[float, int, str, str]], *, logarithmic: bool) -> None:
     """Names at the curves' ends, moved apart where they would lie on each other."""
-    low, high = np.log(axes.get_ylim())
+    there, back = (np.log, np.exp) if logarithmic else (np.asarray, float)
+    low, high = there(axes.get_ylim())
     apart = 0.065 * (high - low)
     ends = sorted(ends)
     last = max((size for _, size, _, _ in ends), default=1)
-    places = np.log([end[0] for end in ends])
+    places = there([end[0] for end in ends])
     for _ in range(200):
         gaps = np.diff(places)
         short = np.clip(apart - gaps, 0, None) / 2
@@ -103,7 +111,7 @@ def _labels(axes: Axes, ends: list[tuple[float, int, str, str]]) -> None:
         places = np.clip(places, low + apart / 2, high)
     for place, (_, _, name, colour) in zip(places, ends, strict=True):
         axes.annotate(
-            name, (last, float(np.exp(place))), xytext=(8, 0), textcoords="offset points",
+            name, (last, float(back(place))), xytext=(8, 0), textcoords="offset points",
             va="center", fontsize=8, color=INK if colour == MUTED else colour,
             annotation_clip=False, parse_math=False,
         )  # fmt: skip
