@@ -20,6 +20,8 @@ from ._stored import Shelf
 OBSERVATIONS, RECORDS, GROUPS = "observations", "records", "groups"
 # arrays that are kept open
 _OPEN = 256
+# and plain ones of which is known where their chunks lie
+_KNOWN = 2**14
 # ready observations without records are held out in so many blocks at most
 _MOST_LINES = 100_000
 _CODES_AT_ONCE = 2**20
@@ -71,7 +73,8 @@ class ZarrReader(AbstractReader):
         """See `AbstractReader`. Only the chunks that hold these samples are read."""
         name, a, b = self._where(recording, first, end)
         with self._naming(name, a, b):
-            part = np.asarray(_opened(self.path, name, self.key)[a:b])
+            array = _plain(self.path, name, self.key) or _opened(self.path, name, self.key)
+            part = np.asarray(array[a:b])
         part = part[..., None] if part.ndim < self.dims else part
         part = part if self.columns is None else part[..., self.columns]
         return part.astype(self.dtype, copy=False)
@@ -80,8 +83,8 @@ class ZarrReader(AbstractReader):
         """See `AbstractReader`. Chunks that are not packed are read straight into place."""
         name, a, b = self._where(recording, first, end)
         with self._naming(name, a, b):
-            array = _opened(self.path, name, self.key)
-            if isinstance(array, PlainArray) and self.columns is None and array.dtype == out.dtype:
+            array = _plain(self.path, name, self.key)
+            if array is not None and self.columns is None and array.dtype == out.dtype:
                 array.read_into(a, b, out)
                 return
         super().read_into(recording, first, end, out)
@@ -101,11 +104,15 @@ class ZarrReader(AbstractReader):
             ) from None
 
 
+@functools.lru_cache(maxsize=_KNOWN)
+def _plain(path: str, name: str, key: str) -> PlainArray | None:
+    return plain(Path(path, name))
+
+
 @functools.lru_cache(maxsize=_OPEN)
 def _opened(path: str, name: str, key: str) -> Any:
     # the key is there so that a store that was written anew is opened anew
-    array = zarr().open_array(path, path=name, mode="r")
-    return plain(array, Path(path, name)) or array
+    return zarr().open_array(path, path=name, mode="r")
 
 
 def _lines(path: Path, columns: Sequence[str] | None, rate: float | None) -> Lines:
