@@ -26,7 +26,7 @@ from ._model import (
 
 #: How many numbers a chunk of observations may hold (8 MB in float32), and how many rows.
 CHUNK_NUMBERS = 2**21
-CHUNK_ROWS = 256
+CHUNK_ROWS = 512
 
 
 def traverse(

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 #: The endings of arrays, and of tables.
 ARRAYS, TABLES = (".npy", ".npz", ".zarr"), (".csv", ".tsv", ".parquet")
-# numbers of one piece, in whole chunks of so many rows: 25 MB in float32, for what is over 32 MB the
-# C library asks of the system anew each time, which takes as long as reading it
-_NUMBERS, _ROWS = 6 * 2**20, 256
+# numbers of one piece, in whole chunks of so many rows: 25 MB in float32, for what is over 32 MB
+# the C library asks of the system anew each time, which takes as long as reading it
+_NUMBERS, _ROWS = 6 * 2**20, 512
 _MOST_ROWS = 2**16
 # nothing is shown of what is done sooner
 _PATIENCE = 2.0
