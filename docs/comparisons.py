@@ -3,9 +3,9 @@
     python docs/comparisons.py [STUDY ...] [--workers 2]
 
 runs the commands of the studies that are named (without a name, all: species, bitcoin, heartbeats)
-on `../shared/data` beside the repository, and writes `docs/comparisons.json`, `docs/comparisons.md`
-and `docs/images/comparison_*.svg`. Finished fits are kept in `runs/`, so that the same command goes
-on after a stop.
+on `../shared/data` beside the repository, and writes `docs/comparisons.json` and
+`docs/comparisons.md`. Finished fits are kept in `runs/`, so that the same command goes on after a
+stop.
 """
 
 import argparse
