@@ -13,7 +13,7 @@ _BESIDE = re.compile(r"\]\(\.\./((?:bench|examples)/[^)#\s]+)")
 
 def on_files(files: Files, config: Any) -> Files:
     """Adds what any page links to."""
-    pages = (Path(config["docs_dir"])).glob("*.md")
+    pages = Path(config["docs_dir"]).glob("*.md")
     for path in sorted({path for page in pages for path in _BESIDE.findall(page.read_text())}):
         file = File.generated(
             config, path, abs_src_path=str(ROOT / path), inclusion=InclusionLevel.NOT_IN_NAV

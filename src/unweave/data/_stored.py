@@ -130,13 +130,12 @@ class Stored:
         for which in self._stretches(order, run, start):
             recording, at = int(run[which[0]]), start[which]
             together = bool(np.all(np.diff(which) == 1))
-            if together and self._lie_ready(at):
-                place = out[which[0] : which[-1] + 1].reshape(-1, *out.shape[1 + self._is_cut :])
-                self.shelf.reader.read_into(recording, int(at[0]), int(at[-1]) + self.size, place)
-            elif together:
-                out[which[0] : which[-1] + 1] = self._cut(recording, at)
+            place = slice(which[0], which[-1] + 1) if together else which
+            if together and self._is_plain and self._follow(at):
+                samples = out[place].reshape(-1, *out.shape[1 + self._is_cut :])
+                self.shelf.reader.read_into(recording, int(at[0]), int(at[-1]) + self.size, samples)
             else:
-                out[which] = self._cut(recording, at)
+                out[place] = self._cut(recording, at)
         values, references = _transform(self.schema).apply(out) if self._is_cut else (out, None)
         return Dataset(
             observations=values,
@@ -255,10 +254,14 @@ class Stored:
         apart |= np.diff(start // page) != 0
         return np.split(order, np.flatnonzero(apart) + 1)
 
-    def _lie_ready(self, start: np.ndarray) -> bool:
-        """Whether observations that begin there lie on the disk as they are wanted."""
-        alone = self.schema.kind != "series" and self.schema.transform == LEVEL.name
-        return alone and bool(np.all(np.diff(start) == self.size))
+    @property
+    def _is_plain(self) -> bool:
+        """Whether an observation is samples as they lie on the disk, and no more."""
+        return self.schema.kind != "series" and self.schema.transform == LEVEL.name
+
+    def _follow(self, start: np.ndarray) -> bool:
+        """Whether observations that begin there follow each other without a gap."""
+        return bool(np.all(np.diff(start) == self.size))
 
     def _cut(self, run: int, start: np.ndarray) -> np.ndarray:
         """The observations of one stretch, before their transform."""
@@ -276,6 +279,8 @@ class Stored:
             samples = samples[first - before :]
         else:
             samples = self.shelf.reader.read(run, first, end)
+        if self._follow(start):
+            return samples.reshape(len(start), *self._shape)
         return samples[(start - first)[:, None] + np.arange(self.size)]
 
 

@@ -41,7 +41,8 @@ from ._joint import finite_information
 from ._learn import DECAYS, HELD_OUT, Search, found_count, learn, scaled_error
 from ._net import scaled_net, settled
 from ._neural import neural_system
-from ._stages import Courses, Hold
+from ._recipes import Hold
+from ._stages import Courses
 
 Say = Callable[[str], None]
 # starts of the formula alone
@@ -116,7 +117,7 @@ def fit_hybrid(
     )  # fmt: skip
     if forecast is not None:
         found = replace(found, forecasts={**found.forecasts, "formula alone": forecast})
-    fit = _told(found, system, data, hold, began)
+    fit = _told(found, system, data, began)
     inner = fit.best.equation.system
     assert isinstance(inner, HybridSystem)
     at = visited(fit.best)
@@ -176,7 +177,7 @@ def fit_neural(
     found = learn(
         system, data, starts=starts, decays=decays, held_out=held_out, hold=hold, say=say, seed=seed
     )
-    fit = _told(found, system, data, hold, began)
+    fit = _told(found, system, data, began)
     names = [v.name for v in (*channels, *inputs)]
     left = ", ".join(f"{v.name}'" for v in channels)
     fit.account["text"] = f"{left} = net({', '.join(names)})"
@@ -313,9 +314,7 @@ def _read(curve: EquationCurve, z, conditions):
     return jax.vmap(curve)(z, conditions)
 
 
-def _told(
-    found: Search, system: AbstractSystem, data: Dataset, hold: Hold, began: float
-) -> HybridFit:
+def _told(found: Search, system: AbstractSystem, data: Dataset, began: float) -> HybridFit:
     """A search as a fitted equation: the weights become the system's, the latents its own."""
     n, both = system.latents.size, found.system
     weights = np.asarray(both.widths) * found.z[0, n:]
@@ -342,7 +341,7 @@ def _told(
     numbers["free"] += round(effective)
     numbers["aic"] += 2 * effective
     numbers["bic"] += effective * float(np.log(numbers["n"]))
-    numbers["hybrid"] = said_of_search(found, hold, weights.size, effective)
+    numbers["hybrid"] = said_of_search(found, weights.size, effective)
     # what the search says of starts is said of draws of the weights
     return HybridFit(fitted_model(best, sure), best, found, numbers, dict(told.arrays))
 

@@ -13,11 +13,15 @@ from ..equations._system import AbstractSystem
 from ..equations.fitting._grid import EquationCurve
 from ..equations.fitting._identify import Best
 from ._learn import Search
-from ._stages import HELD_WORDS, Hold
+from ._recipes import Hold
 
 _GRID = 41
 # a point of the grid further than this from every course, in widths of the grid, is not shown
 _NEAR = 0.06
+_HELD: dict[Hold, str] = {
+    "ends": "The end of the records",
+    "stretches": "A stretch of each record",
+}
 
 
 class Visited(NamedTuple):
@@ -151,13 +155,13 @@ def said_shares(system: AbstractSystem, found: Sequence[float | None]) -> str:
     return f"The formula carries {', '.join(parts)} along the fitted courses; networks the rest."
 
 
-def said_of_search(found: Search, hold: Hold, weights: int, effective: float) -> dict[str, Any]:
+def said_of_search(found: Search, weights: int, effective: float) -> dict[str, Any]:
     """What is said of networks, beside what is said of any equation."""
     forecasts, decay = found.forecasts, found.chosen.decay
     others = {word: error for word, error in forecasts.items() if word != "this"}
     better = [word for word, error in others.items() if error <= forecasts["this"]]
     sentence = (
-        f"{HELD_WORDS[hold]}, held out, was missed by {forecasts['this']:.3g} standard "
+        f"{_HELD[found.hold]}, held out, was missed by {forecasts['this']:.3g} standard "
         "deviations; "
         + ", ".join(f"{word} by {error:.3g}" for word, error in others.items()) + "."
     )  # fmt: skip

@@ -27,8 +27,9 @@ from ..equations.solving._choose import medians, starting_points
 from ..equations.solving._equation import interpolations, noise_word
 from ..equations.solving._solve import Grid
 from ._joint import JointSystem, joined, joint
+from ._recipes import Hold
 from ._sensitive import SensitiveCurve
-from ._stages import Courses, Hold, Learned, of_records, slopes_matched, stage, unconstrained
+from ._stages import Courses, Learned, of_records, slopes_matched, stage, unconstrained
 
 #: How much room weights are given, the shares of each record's end held out to choose by, and
 #: into how many pieces a record is cut.
@@ -62,7 +63,7 @@ class Search:
     """What was found: the joint `problem` of whole records at coordinates `u` `(record,
     latent)`, latents and weights alike, and `bare`, that of the latents alone; `forecasts` by the
     word for what made them, in standard deviations; `objectives` `(lane,)`; `solver_error` in the
-    noise's standard deviations."""
+    noise's standard deviations; `hold`, what of the records was held out."""
 
     system: JointSystem
     method: Grid
@@ -77,6 +78,7 @@ class Search:
     notes: tuple[str, ...]
     matched: bool
     solver_error: float
+    hold: Hold
 
 
 class _Case(NamedTuple):
@@ -138,7 +140,7 @@ def learn(
     return Search(
         both, method, bare, problem, u, z, reached, tuple(c for c, _, _ in tried), chosen,
         {"this": float(chosen.errors[lane]), **_plain(case, held)}, case.notes,
-        _smooth(case, early) is not None, error,
+        _smooth(case, early) is not None, error, hold,
     )  # fmt: skip
 
 

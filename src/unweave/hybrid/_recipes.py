@@ -13,6 +13,8 @@ from ..train import Recipe, Say, Solved
 
 CurveNoise = Literal["gaussian", "log-normal", "student-t", "poisson"]
 
+#: What of every record chooses the room for weights: its end, which is forecast, or a stretch,
+#: which lies elsewhere in every record, so that all of a cycle is learned from some of them.
 Hold = Literal["ends", "stretches"]
 
 #: What a fit hands back: model, account, arrays.

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -15,20 +14,13 @@ from ..equations.fitting._match import Smooth, inside, support
 from ..equations.fitting._problem import Problem
 from ..equations.solving._solve import Grid
 from ._joint import JointSystem, free_starts, joined
+from ._recipes import Hold
 from ._sensitive import SensitiveSlopes
 
 # a step of Levenberg and Marquardt more is rarely worth it, and held-out times judge
 _MOST = 40
 _NODES = 120
 _GOLDEN = (5**0.5 - 1) / 2
-
-#: What of every record chooses the room for weights: its end, which is forecast, or a stretch,
-#: which lies elsewhere in every record, so that all of a cycle is learned from some of them.
-Hold = Literal["ends", "stretches"]
-HELD_WORDS: dict[Hold, str] = {
-    "ends": "The end of the records",
-    "stretches": "A stretch of each record",
-}
 
 
 @dataclass(frozen=True, eq=False)
