@@ -1,6 +1,6 @@
 """Attributions: beside Captum on the same weights, on planted evidence, and of known equations.
 
-python bench/explain.py [--python INTERPRETER] [--seeds 3] [--only captum|planted|equations]
+python bench/explain.py [--python INTERPRETER] [--seeds 3] [--only captum|words|loud|equations]
 
 INTERPRETER is one that has PyTorch and Captum. Goes on where it stopped: each part is kept in
 `explain.json` beside this file, and `EXPLAIN.md` is written after each.
@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from unweave import Schema, explain, targets
-from unweave.data import dataset, split_at_random
+from unweave.data import Dataset, dataset, split_at_random
 from unweave.equations import zoo_model
 from unweave.networks import MLP
 from unweave.recipes import dgcnn
@@ -39,6 +39,19 @@ NETS = {
 }  # fmt: skip
 BATCHES, NODES, WINDOW, REPEATS = (1, 64), 50, 4, 9
 EQUATIONS = ("logistic", "lotka-volterra", "sir", "fitzhugh-nagumo", "van-der-pol")
+#: A word of eight samples, and others of which no two in a row have more than six signs of it.
+WORD = "+++--+--"
+OTHERS = ("+-+-++--", "--++-+--", "++---++-", "+-+-+---", "-++--++-")
+#: Methods of the table, and the random orders they stand beside: any, or as smooth as they are.
+METHODS = {
+    "saliency": (explain.saliency, explain.shuffled),
+    "gradient times input": (explain.gradient_times_input, explain.shuffled),
+    "integrated gradients": (explain.integrated_gradients, explain.shuffled),
+    "SmoothGrad": (explain.smooth_grad, explain.shuffled),
+    "occlusion": (partial(explain.occlusion, window=(4, 1), stride=(2, 1)), explain.rolled),
+    "LIME": (partial(explain.lime, window=(4, 1), draws=400), explain.rolled),
+    "Grad-CAM": (explain.grad_cam, explain.rolled),
+}
 EVERY = ("saliency", "gradient times input", "integrated gradients", "occlusion")
 
 
@@ -103,9 +116,9 @@ def beside_captum(name: str, batch: int, seed: int, python: str) -> dict:
     return {"rows": rows, "versions": told["versions"]}
 
 
-def planted(n: int, seed: int = 0, length: int = 64):
-    """Series whose class is the sign of a narrow bump, beside a rough burst that means nothing; and
-    where the bumps are."""
+def loud(n: int, seed: int = 0, length: int = 64) -> Dataset:
+    """Series whose class is the sign of a narrow bump that is louder than the noise about it,
+    beside a rough burst that means nothing."""
     rng = np.random.default_rng(seed)
     labels, t = rng.integers(2, size=n), np.arange(length)
     place = rng.integers(8, length - 8, size=n)
@@ -116,27 +129,45 @@ def planted(n: int, seed: int = 0, length: int = 64):
 
     bump = 1.5 * bell(place, 2.0) * np.where(labels, 1, -1)[:, None]
     burst = 0.8 * (1 + np.cos(np.pi * t)) * bell(other, 4.0) * rng.choice([-1, 1], n)[:, None]
-    x = (bump + burst + 0.3 * rng.normal(size=(n, length))).astype(np.float32)[..., None]
-    schema = Schema("series", ("time", "channel"), (length, 1), ("v",), ("mV",))
-    return dataset(x, schema, labels=labels, label_names=("down", "up")), place
+    return _series(bump + burst + 0.3 * rng.normal(size=(n, length)), labels, ("down", "up"))
 
 
-def on_planted(seed: int) -> dict:
+def words(n: int, seed: int = 0, slots: int = 8) -> Dataset:
+    """Series of eight words, each eight samples of 1 or -1 and a little noise; the class is whether
+    one of them is `WORD`, so that where it stands nothing is louder than elsewhere."""
+    rng = np.random.default_rng(seed)
+    labels, place = rng.integers(2, size=n), rng.integers(slots, size=n)
+    book = np.where(np.array([list(word) for word in (*OTHERS, WORD)]) == "+", 1.0, -1.0)
+    said = rng.integers(len(OTHERS), size=(n, slots))
+    there = labels == 1
+    said[there, place[there]] = len(OTHERS)
+    x = book[said].reshape(n, -1)
+    return _series(x + 0.2 * rng.normal(size=x.shape), labels, ("absent", "present"))
+
+
+def _series(x: np.ndarray, labels: np.ndarray, names: tuple[str, str]) -> Dataset:
+    schema = Schema("series", ("time", "channel"), (x.shape[1], 1), ("v",), ("mV",))
+    return dataset(x.astype(np.float32)[..., None], schema, labels=labels, label_names=names)
+
+
+#: What is planted: the series, how many of them, how the net is trained, and what is asked about.
+PLANTED = {
+    "words": (words, 3000, {"width": 16, "epochs": 20, "learning_rate": 3e-3}, "present"),
+    "loud": (loud, 800, {"width": 8, "epochs": 30}, "up"),
+}
+
+
+def on_planted(kind: str, seed: int) -> dict:
     """Every method with its checks, on a classifier of planted evidence."""
-    data = split_at_random(planted(800, seed)[0])
-    run = fit(dgcnn(width=8, epochs=30, batch=32), data, quiet=True, seed=seed)
-    x = data.test.observations[data.test.labels == 1]
-    target, rows = targets.class_logit(run.model, "up"), {}
-    methods = {
-        "saliency": explain.saliency, "gradient times input": explain.gradient_times_input,
-        "integrated gradients": explain.integrated_gradients, "SmoothGrad": explain.smooth_grad,
-        "occlusion": partial(explain.occlusion, window=(4, 1), stride=(2, 1)),
-        "LIME": partial(explain.lime, window=(4, 1), draws=400), "Grad-CAM": explain.grad_cam,
-    }  # fmt: skip
-    for name, method in methods.items():
-        trust = explain.trusted(method, target, x, orders=100, redraws=10, seed=seed)
+    series, n, options, name = PLANTED[kind]
+    data = split_at_random(series(n, seed))
+    run = fit(dgcnn(**options, batch=32), data, quiet=True, seed=seed)
+    x = data.test.observations[data.test.labels == 1][:100]
+    target, rows = targets.class_logit(run.model, name), {}
+    for method, (call, null) in METHODS.items():
+        trust = explain.trusted(call, target, x, orders=100, null=null, redraws=10, seed=seed)
         deletion, insertion = trust.orders.deletion, trust.orders.insertion
-        rows[name] = {
+        rows[method] = {
             "completeness": float(np.median(trust.completeness)),
             "worst": float(np.max(trust.completeness)),
             "deletion": deletion.area, "beaten": deletion.beaten,
@@ -144,7 +175,10 @@ def on_planted(seed: int) -> dict:
             "insertion": insertion.area, "inserted": insertion.beaten,
             "rank": float(np.median(trust.redrawn.rank)),
             "redrawn": float(np.median(trust.redrawn.area)),
-            "redrawn beaten": float((deletion.random > np.median(trust.redrawn.area)).mean()),
+            "left": float(
+                (deletion.random.mean() - np.median(trust.redrawn.area))
+                / (deletion.random.mean() - deletion.area)
+            ),
             "spread": trust.spread, "saturated": float(trust.saturated.mean()),
         }  # fmt: skip
     return {"score": run.result["prediction"]["score"], "n": len(x), "rows": rows}
@@ -239,22 +273,39 @@ def captum_lines(parts: dict) -> list[str]:
     return lines
 
 
-def planted_lines(parts: dict) -> list[str]:
+#: What is said of each kind of planted evidence.
+TOLD = {
+    "words": (
+        "## Planted evidence", "Series of eight words of eight samples, each +1 or -1 and a little "
+        "noise; whether one of them is a certain word, at any place, is the class. Nothing is "
+        "louder there than elsewhere, so that an input by itself does not tell where.",
+    ),
+    "loud": (
+        "## Evidence that is loud", "Series of 64 samples whose class is the sign of a narrow bump "
+        "at a random place, beside a rough burst of any sign that means nothing, in noise that is "
+        "fainter than both. What a model without knowledge makes of such an input, too, is most "
+        "where the input is; so redrawn weights, which are to lose the evidence, delete it all "
+        "the same.",
+    ),
+}  # fmt: skip
+
+
+def planted_lines(kind: str, parts: dict) -> list[str]:
     if not parts:
         return []
-    every = list(parts.values())
+    every, (title, told) = list(parts.values()), TOLD[kind]
     lines = [
-        "", "## Planted evidence", "",
-        "Series of 64 samples whose class is the sign of a narrow bump at a random place, beside a "
-        "rough burst of any sign that means nothing; 800 of them, `dgcnn` of width 8; its accuracy "
-        f"on the test part {spread([p['score'] for p in every])}. Areas under deletion and "
-        f"insertion over the {min(p['n'] for p in every)} or more test series of one class, and "
-        "how many of 100 random orders are worse; then the same deletion in the order that ten "
-        "models with redrawn weights give, and their rank correlation (medians). Median "
-        f"(least–most) of {len(every)} seeds.",
+        "", title, "",
+        f"{told} {PLANTED[kind][1]:,} series, `dgcnn` of width {PLANTED[kind][2]['width']}; its "
+        f"accuracy on the test part {spread([p['score'] for p in every])}. Areas under deletion "
+        f"and insertion over {min(p['n'] for p in every)} or more test series of one class, and "
+        "how many of 100 random orders are worse, of occlusion, LIME and Grad-CAM ones that are as "
+        "smooth (the same, elsewhere); then the same deletion in the order that ten models with "
+        "redrawn weights give, what is left there of the advantage over random orders, and their "
+        f"rank correlation (medians). Median (least–most) of {len(every)} seeds.",
         "",
         "| method | completeness error | deletion | random orders | beaten | insertion | beaten | "
-        "redrawn: deletion | beaten | rank correlation | spread over keys | saturated |",
+        "redrawn: deletion | advantage left | rank correlation | spread over keys | saturated |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     for method in every[0]["rows"]:
@@ -270,7 +321,7 @@ def planted_lines(parts: dict) -> list[str]:
             f"| {method} | {cell('completeness', '{:.1%}')} | {cell('deletion')} | {random:.2f} ± "
             f"{sd:.2f} | {cell('beaten', '{:.0%}')} | {cell('insertion')} | "
             f"{cell('inserted', '{:.0%}')} | {cell('redrawn')} | "
-            f"{cell('redrawn beaten', '{:.0%}')} | {cell('rank')} | {cell('spread')} | "
+            f"{cell('left', '{:.0%}')} | {cell('rank')} | {cell('spread')} | "
             f"{cell('saturated', '{:.0%}')} |"
         )
     return lines
@@ -310,8 +361,8 @@ def page(results: dict) -> str:
     lines = [
         "# What attributions are worth", "",
         f"Written by `bench/explain.py`. {results['date']}, {results['machine']}.",
-        *captum_lines(results["captum"]), *planted_lines(results["planted"]),
-        *equation_lines(results["equations"]),
+        *captum_lines(results["captum"]), *planted_lines("words", results["words"]),
+        *planted_lines("loud", results["loud"]), *equation_lines(results["equations"]),
     ]  # fmt: skip
     return "\n".join(lines) + "\n"
 
@@ -320,15 +371,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--python", help="an interpreter with PyTorch and Captum")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--only", choices=("captum", "planted", "equations"))
+    parser.add_argument("--only", choices=("captum", *PLANTED, "equations"))
     options = parser.parse_args()
     file = HERE / "explain.json"
     results = json.loads(file.read_text()) if file.exists() else {}
-    for part in ("captum", "planted", "equations"):
+    for part in ("captum", *PLANTED, "equations"):
         results.setdefault(part, {})
     todo = []
     for seed in range(options.seeds):
-        todo += [("planted", f"{seed}", partial(on_planted, seed))]
+        todo += [(kind, f"{seed}", partial(on_planted, kind, seed)) for kind in PLANTED]
         todo += [("equations", f"{n}|{seed}", partial(of_equation, n, seed)) for n in EQUATIONS]
         if options.python:
             todo += [

@@ -28,6 +28,7 @@ from unweave.robust import (
     move,
     wilson,
 )
+from unweave.robust._game import _blocks
 from unweave.robust._gradient import checkpoints
 from unweave.robust._mass import hills, moved_mass, tiles
 from unweave.robust._square import _sides
@@ -381,6 +382,20 @@ def test_a_convolution_of_xlas_own_is_stepped_outside_of_a_loop():
     assert np.abs(moved).max() <= 0.5 + 1e-5
     assert np.abs(np.diff(moved, axis=1)).max() <= 0.5 * np.sqrt(2 / np.pi) / 2.0 + 1e-5
     assert len(found.attacks[0].trace) == 4
+
+
+@pytest.mark.parametrize("one", [PGD(steps=4, random_start=False), DeepFool(steps=3)])
+def test_blocks_of_a_batch_go_on_as_the_rows_do_by_themselves(one):
+    model = linear(shape=(2000,))
+    x, y = inputs(model, n=70, shape=(2000,))
+    assert _blocks(x.shape) == 3  # of 24 rows, the last with two to spare
+    asked = {"budget": L2(3.0), "attacks": (one,), "checks": False, "quiet": True}
+    whole = attack(model, x, answers=y, **asked)
+    for rows in (slice(0, 5), slice(46, 51), slice(65, 70)):
+        few = attack(model, x[rows], answers=y[rows], **asked)
+        assert np.allclose(few.after, whole.after[rows], atol=1e-5)
+        assert np.allclose(few.perturbed, whole.perturbed[rows], atol=1e-5)
+    assert whole.attacks[0].trace.shape == (one.steps + 1, 2)
 
 
 def test_wilson_is_scipys():

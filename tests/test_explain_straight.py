@@ -8,7 +8,7 @@ import pytest
 
 from unweave import explain
 from unweave.explain._attribution import CHUNK_NUMBERS, most_rows, rows_of
-from unweave.explain._straight import path_slope
+from unweave.explain._straight import Column, Replaced, path_slope
 from unweave.networks import MLP
 from unweave.targets import Target
 
@@ -100,6 +100,56 @@ def test_one_baseline_for_all_is_as_good_as_one_for_each():
         assert moved.at_baseline == pytest.approx(
             method(target, x, baseline=base).at_baseline + conditions, abs=1e-5
         )
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_windows_that_are_replaced_in_the_affine_part_are_those_of_the_input(name):
+    function, entries = FUNCTIONS[name], np.asarray([[0, 1], [2, 3], [1, 5]])
+    value = jnp.linspace(-1, 1, 6)
+    columns = jax.vmap(Column(function))(jnp.eye(6))
+    found = Replaced(function, value, jnp.asarray(entries), columns[entries])(START)
+    for one, window in zip(found, entries, strict=True):
+        assert one == pytest.approx(float(function(START.at[window].set(value[window]))), abs=1e-5)
+
+
+class Moving(eqx.Module):
+    """A net of what was observed, and of an offset."""
+
+    net: MLP
+
+    def __call__(self, x, condition):
+        x = jnp.ravel(jnp.where(jnp.isnan(x), 0.5, x))
+        return self.net(x)[0] + (0.0 if condition is None else condition)
+
+
+@pytest.mark.parametrize("kind", ["plain", "condition", "gaps", "few"])
+def test_occlusion_is_the_same_with_and_without_the_affine_part(kind):
+    target = Target(Moving(MLP(24, 1, (32, 32), key=jax.random.key(3))), "net")
+    n = 2 if kind == "few" else 40
+    x = np.random.default_rng(4).normal(size=(n, 8, 3)).astype(np.float32)
+    if kind == "gaps":
+        x[3, 2, 1] = np.nan
+    conditions = np.arange(n, dtype=np.float32) if kind == "condition" else None
+    fill = np.linspace(-1, 1, 24).reshape(8, 3).astype(np.float32)
+    found = explain.occlusion(
+        target, x, window=(3, 2), stride=(2, 1), fill=explain.neutral(fill), conditions=conditions
+    )
+    ask = jax.jit(jax.vmap(target))
+
+    def told(x):
+        return np.asarray(ask(jnp.asarray(x, jnp.float32), conditions))
+
+    whole, cover = np.zeros((n, 8, 3)), np.zeros((8, 3))
+    for i in (0, 2, 4, 5):
+        for j in (0, 1):
+            at = (slice(i, i + 3), slice(j, j + 2))
+            hidden = x.copy()
+            hidden[:, *at] = np.where(np.isnan(x[:, *at]), np.nan, fill[at])
+            whole[:, *at] += (told(x) - told(hidden))[:, None, None] / 6
+            cover[at] += 1
+    assert found.values == pytest.approx(np.where(np.isnan(x), 0, whole / cover), abs=2e-6)
+    assert found.output == pytest.approx(told(x), abs=1e-5)
+    assert found.at_baseline == pytest.approx(told(np.where(np.isnan(x), x, fill)), abs=1e-5)
 
 
 def test_no_chunk_is_padded():

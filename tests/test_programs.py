@@ -4,12 +4,16 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import unweave as uw
 from unweave._many import many
-from unweave._programs import Given, as_arguments, program
+from unweave._programs import Given, as_arguments, program, without_arguments
 from unweave.hybrid._net import scaled_net, weights_of
+from unweave.networks import MLP
+from unweave.train import Descend
+from unweave.train._steppers import for_program
 
 PRIORS = (
     uw.normal(1.0, 2.0),
@@ -63,6 +67,33 @@ def test_noise_of_a_known_scale_says_the_same(family, scale):
     x, eta = jnp.asarray([[1.0, 2.0], [jnp.nan, 0.3]]), jnp.asarray([[0.5, 2.5], [1.0, 0.1]])
     np.testing.assert_allclose(given.log_prob(x, eta), noise.log_prob(x, eta), rtol=1e-6)
     assert not _weights(given)
+
+
+class Known(eqx.Module):
+    """A net whose noise is known, or learned."""
+
+    net: MLP
+    noise: uw.Gaussian
+
+
+@pytest.mark.parametrize(
+    "noise", [uw.Gaussian.fixed(0.2), uw.Gaussian.fixed((0.2, 3.0)), uw.Gaussian.learned((2,))]
+)
+def test_a_model_of_a_known_noise_descends_and_keeps_it(noise):
+    def objective(model, x, key, step):
+        made = jax.vmap(lambda row: model.noise.log_prob(row, model.net(row)).sum())(x)
+        return -made.mean(), {}
+
+    model = Known(MLP(2, 2, (4,), key=jax.random.key(0)), noise)
+    descend, x = Descend(objective, optax.adam(1e-2)), jnp.ones((3, 2))
+    state = for_program(descend.init(model, key=jax.random.key(1)))
+    for _ in range(2):
+        state, metrics = eqx.filter_jit(descend.step)(state, x, jax.random.key(2))
+    moved = without_arguments(state.model, model)
+    assert np.isfinite(metrics["loss"])
+    assert not eqx.tree_equal(moved.net, model.net)
+    known = isinstance(noise.log_scale, float | tuple)
+    assert eqx.tree_equal(moved.noise, noise) == known
 
 
 def test_a_learned_scale_stays_a_weight():

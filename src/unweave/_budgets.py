@@ -213,10 +213,6 @@ class Neighbourhood(eqx.Module):
     scaled: bool = eqx.field(static=True, default=True)
     ranged: bool = eqx.field(static=True, default=True)
 
-    def take(self, rows: np.ndarray) -> "Neighbourhood":
-        """The same about these rows alone."""
-        return eqx.tree_at(lambda near: near.x, self, jnp.asarray(np.asarray(self.x)[rows]))
-
     def none(self) -> Float[Array, "batch ..."]:
         """No perturbation."""
         return jnp.zeros_like(self.x)

@@ -161,11 +161,13 @@ class AbstractScaledNoise(AbstractLibraryNoise, AbstractNumbered):
 
     def as_arguments(self) -> "AbstractScaledNoise":
         """Itself with its numbers `Given`, for a compiled program."""
-        if not isinstance(self.log_scale, float | tuple):
+        if self.log_scale is not None and not isinstance(self.log_scale, float | tuple):
             return self
+        # of a known noise an optimiser has no numbers where the model has some
+        given = Given.of(self.log_scale) if jax.tree.leaves(self.log_scale) else Given.none()
         return eqx.tree_at(
-            lambda noise: noise.log_scale, self, Given.of(self.log_scale),
-            is_leaf=lambda node: node is self.log_scale,
+            lambda noise: noise.log_scale, self, given,
+            is_leaf=lambda node: node is None or node is self.log_scale,
         )  # fmt: skip
 
 

@@ -31,6 +31,11 @@ class Given(eqx.Module):
         bits = jnp.int64 if floats.dtype == jnp.float64 else jnp.int32
         return cls(jax.lax.bitcast_convert_type(floats, bits))
 
+    @classmethod
+    def none(cls) -> "Given":
+        """What an optimiser has of such numbers: nothing."""
+        return jax.tree.map(lambda bits: None, cls(jnp.zeros((), jnp.int32)))
+
     @property
     def numbers(self) -> Float[Array, "..."]:
         """The numbers again."""
@@ -68,9 +73,8 @@ def without_numbers(tree: Any) -> Any:
     """The tree with nothing where numbers are `Given`: what an optimiser has of a model that was
     taken `as_arguments`."""
     return jax.tree.map(
-        lambda node: jax.tree.map(lambda bits: None, node) if _is_given(node) else node,
-        tree, is_leaf=_is_given,
-    )  # fmt: skip
+        lambda node: Given.none() if _is_given(node) else node, tree, is_leaf=_is_given
+    )
 
 
 def _is_given(node: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import jax
@@ -28,6 +29,7 @@ class Attribution:
     are slopes, in that unit for one unit of the input. `x` are the inputs, `baseline` $b$ what an
     entry is compared with, None where there is none. `evaluations` counts how often the target, or
     its gradient, was asked for one input, on average; `drawn` says whether chance had a part.
+    `reference` is `at_baseline`, or what gives it, for then it is asked for when it is needed.
     """
 
     method: str
@@ -39,8 +41,13 @@ class Attribution:
     contributions: bool
     evaluations: float
     baseline: np.ndarray | None = None
-    at_baseline: np.ndarray | None = None
+    reference: np.ndarray | Callable[[], np.ndarray] | None = None
     drawn: bool = False
+
+    @cached_property
+    def at_baseline(self) -> np.ndarray | None:
+        """The target at the baseline of each input `(n,)`; None for slopes that have none."""
+        return self.reference() if callable(self.reference) else self.reference
 
     @property
     def completeness(self) -> np.ndarray:
@@ -168,28 +175,23 @@ def values_and_baseline(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The target at each row and at its baseline, both `(n,)`, float64."""
     if not _is_shared(base, x, conditions):
-        return values_of(target, x, conditions), values_of(target, hidden(base, x), conditions)
+        return values_of(target, x, conditions), at_baseline(target, x, base, conditions)
     values = values_of(target, np.concatenate([x, base[:1]]))
     return values[:-1], np.repeat(values[-1:], len(x))
 
 
-def slopes_and_baseline(
+def at_baseline(
     target: Target, x: np.ndarray, base: np.ndarray, conditions: Any = None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The target at each row and its gradients there, and the target at each row's baseline."""
-    # of one row the baseline by itself is no more work, and products with a vector are faster
-    if len(x) == 1 or not _is_shared(base, x, conditions):
-        both = jax.tree_util.Partial(_slope_and_baseline, target)
-        rows = over_rows(both, x, hidden(base, x), conditions)
-        values = rows[:, :2].astype(np.float64)
-        return values[:, 1], rows[:, 2:].reshape(x.shape), values[:, 0]
-    values, slopes = values_and_slopes(target, np.concatenate([x, base[:1]]))
-    return values[:-1], slopes[:-1], np.repeat(values[-1:], len(x))
+) -> np.ndarray:
+    """The target at the baseline of each row `(n,)`, float64."""
+    if _is_shared(base, x, conditions):
+        return np.repeat(values_of(target, base[:1]), len(x))
+    return values_of(target, hidden(base, x), conditions)
 
 
 def _is_shared(base: np.ndarray, x: np.ndarray, conditions: Any) -> bool:
     """Whether the target is the same number at the baselines of all rows, so that it is asked for
-    once, in the same program as the rows."""
+    once."""
     return conditions is None and base.strides[0] == 0 and not np.isnan(x).any()
 
 
@@ -205,11 +207,6 @@ def _value_and_slope(target: Target, x: Array, condition: Condition) -> Array:
     """Both in one row of numbers, so that one program gives them."""
     value, slope = jax.value_and_grad(at_known(target, x, condition))(known(x))
     return jnp.concatenate([value.astype(slope.dtype)[None], slope.reshape(-1)])
-
-
-def _slope_and_baseline(target: Target, x: Array, base: Array, condition: Condition) -> Array:
-    row = _value_and_slope(target, x, condition)
-    return jnp.concatenate([target(base, condition).astype(row.dtype)[None], row])
 
 
 def at_known(target: Target, x: Array, condition: Condition) -> Callable[[Array], Scalar]:

@@ -1,6 +1,6 @@
 """Attributions by gradients: saliency, gradient times input, integrated gradients, SmoothGrad."""
 
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -14,6 +14,7 @@ from .._model import Condition, Key
 from ..targets import Target
 from ._attribution import (
     Attribution,
+    at_baseline,
     at_known,
     filled,
     in_buckets,
@@ -25,7 +26,6 @@ from ._attribution import (
     resolved,
     rows_of,
     slope,
-    slopes_and_baseline,
     taken,
     values_and_baseline,
     values_and_slopes,
@@ -33,9 +33,9 @@ from ._attribution import (
 )
 from ._straight import path_slope
 
-#: A piece of a path is not halved below this share of it, nor where its error is less than this
-#: share of its path's worst.
-_NARROWEST, _WORST = 2.0**-12, 0.3
+#: A piece of a path is not halved where its error is less than this share of its path's worst, nor
+#: below so many of the smallest steps that numbers can take, of which its nodes need some.
+_WORST, _FEWEST_STEPS = 0.3, 64
 
 
 def saliency(
@@ -65,11 +65,11 @@ def gradient_times_input(
     target a straight line from the `baseline` (zeros where None) to `x`."""
     x = inputs(target, x)
     base = like(x, baseline)
-    values, slopes, at_baseline = slopes_and_baseline(target, x, base, conditions)
+    values, slopes = values_and_slopes(target, x, conditions)
     return Attribution(
         "gradient times input", target.name, target.unit, slopes * filled(x - base), x,
-        values, contributions=True, evaluations=1.0,
-        baseline=base, at_baseline=at_baseline,
+        values, contributions=True, evaluations=1.0, baseline=base,
+        reference=partial(at_baseline, target, x, base, conditions),
     )  # fmt: skip
 
 
@@ -87,10 +87,11 @@ def integrated_gradients(
     al. 2017, equation 1).
 
     By Gauss-Legendre's rule of so many `nodes` on pieces of the path. What the gradient must add
-    up to on a piece is known, the difference of the target at its ends; so the worst pieces
-    are halved, 12 times at most, until the sum of all errors is no more than
+    up to on a piece is known, the difference of the target at its ends; so the worst pieces are
+    halved, as long as numbers tell their nodes apart, until the sum of all errors is no more than
     `tolerance` times $|f(x) - f(b)|$, and the sum of their sizes no more than `tolerance` times
-    what is attributed. With an infinite tolerance it is the plain rule.
+    what is attributed: a threshold that the path crosses is found, however sharp. With an infinite
+    tolerance it is the plain rule.
 
     **Arguments:** `baseline` $b$, zeros where None.
     """
@@ -101,12 +102,12 @@ def integrated_gradients(
         )
     x = inputs(target, x)
     base = like(x, baseline)
-    values, at_baseline = values_and_baseline(target, x, base, conditions)
+    values, at_base = values_and_baseline(target, x, base, conditions)
     piece = _Piece(target, *_rule(nodes))
-    mean, asked = _path_mean(_Paths(piece, x, base, conditions), (at_baseline, values), tolerance)
+    mean, asked = _path_mean(_Paths(piece, x, base, conditions), (at_base, values), tolerance)
     return Attribution(
         "integrated gradients", target.name, target.unit, mean * filled(x - base), x, values,
-        contributions=True, evaluations=asked / len(x), baseline=base, at_baseline=at_baseline,
+        contributions=True, evaluations=asked / len(x), baseline=base, reference=at_base,
     )  # fmt: skip
 
 
@@ -208,12 +209,13 @@ def _path_mean(
     n, nodes = len(paths.x), len(paths.piece.places)
     now = paths.pieces(np.arange(n), np.zeros(n), np.ones(n), ends[0], ends[1])
     size, asked = resolved(ends[1] - ends[0], *ends), nodes * n
+    narrowest = _FEWEST_STEPS * np.finfo(paths.x.dtype).eps
     while np.isfinite(tolerance):
         sizes, worst = np.abs(now.error), np.zeros(n)
         np.maximum.at(worst, now.row, sizes)
         signed, every, much = (np.bincount(now.row, w, n) for w in (now.error, sizes, now.much))
         short = (np.abs(signed) > tolerance * size) | (every > tolerance * much)
-        bad = short[now.row] & (sizes > _WORST * worst[now.row]) & (now.width > _NARROWEST)
+        bad = short[now.row] & (sizes > _WORST * worst[now.row]) & (now.width > narrowest)
         if not bad.any():
             break
         parts = paths.halves(_Pieces(*(part[bad] for part in now)))

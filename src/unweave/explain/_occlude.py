@@ -12,11 +12,22 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from .._many import many
+from .._many import many, numbers_of, precision
 from .._model import Condition, Key
 from ..targets import Target
-from ._attribution import CHUNK_NUMBERS, Attribution, inputs, key_rows, rows_of
-from ._fill import AbstractFill, Noise, neutral, segments, window_for
+from ._attribution import (
+    CHUNK_NUMBERS,
+    Attribution,
+    inputs,
+    key_rows,
+    rows_of,
+    values_and_baseline,
+)
+from ._fill import AbstractFill, Noise, Value, neutral, segments, window_for
+from ._straight import Column, Replaced
+
+#: Numbers of the affine parts of inputs with windows hidden that are worked on at once (4 MB).
+_IN_CACHE = 2**20
 
 
 def occlusion(
@@ -41,12 +52,15 @@ def occlusion(
     shape = x.shape[1:]
     sizes = window_for(shape, window)
     masks = _windows(shape, sizes, sizes if stride is None else tuple(stride))
-    hide = _Hidden(target, fill, draws)
-    # nothing hidden and everything hidden, by the same program
-    ends = np.stack([np.zeros(shape, bool), np.ones(shape, bool)])
-    found = _hide(hide, x, conditions, np.concatenate([masks, ends]), key)
-    output, at_baseline = found[:, -2], found[:, -1]
-    gone = output[:, None] - found[:, :-2]
+    if isinstance(fill, Value) and (found := _by_columns(target, fill, x, conditions, masks)):
+        hidden, output, at_baseline = found
+    else:
+        # nothing hidden and everything hidden, by the same program
+        ends = np.stack([np.zeros(shape, bool), np.ones(shape, bool)])
+        masked = np.concatenate([masks, ends])
+        found = _hide(_Hidden(target, fill, draws), x, conditions, masked, key)
+        hidden, output, at_baseline = found[:, :-2], found[:, -2], found[:, -1]
+    gone = output[:, None] - hidden
     flat = masks.reshape(len(masks), -1)
     share = flat / flat.sum(1, keepdims=True)
     values = ((gone @ share) / np.maximum(flat.sum(0), 1)).reshape(x.shape)
@@ -54,9 +68,43 @@ def occlusion(
     drawn = isinstance(fill, Noise)
     return Attribution(
         "occlusion", target.name, target.unit, values.astype(x.dtype), x, output,
-        contributions=True, evaluations=float(draws * len(masks)), at_baseline=at_baseline,
+        contributions=True, evaluations=float(draws * len(masks)), reference=at_baseline,
         drawn=drawn,
     )  # fmt: skip
+
+
+def _by_columns(
+    target: Target, fill: Value, x: np.ndarray, conditions: Any, masks: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """The target with each window hidden `(n, window)`, as it is, and with all of it hidden, by
+    what the entries of a window add to the affine part of the target; None where asking for every
+    entry's part, and keeping them, is more work than it saves."""
+    size, count = int(np.prod(x.shape[1:])), len(masks)
+    with precision(target) as double:
+        few = len(x) * count < 4 * size
+        if double or few or conditions is not None or np.isnan(x).any():
+            return None
+        function = _Unconditional(target)
+        numbers = numbers_of(Column(function), x[:1])
+    if size * numbers > CHUNK_NUMBERS:
+        return None
+    columns = many(Column(function), np.eye(size, dtype=x.dtype).reshape(-1, *x.shape[1:]))
+    entries = np.nonzero(masks.reshape(count, -1))[1].reshape(count, -1)
+    value = np.broadcast_to(np.asarray(fill.value, x.dtype), x.shape[1:])
+    replaced = Replaced(function, *map(jnp.asarray, (value, entries, columns[entries])))
+    chunk = max(1, _IN_CACHE // (count * numbers))
+    hidden = many(replaced, x, chunk=-(-len(x) // -(-len(x) // chunk))).astype(np.float64)
+    base = np.broadcast_to(value, x.shape)
+    return hidden, *values_and_baseline(target, x, base)
+
+
+class _Unconditional(eqx.Module):
+    """A target without a condition, as a function of its input alone."""
+
+    target: Target
+
+    def __call__(self, x: Array) -> Array:
+        return self.target(x, None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +176,7 @@ def lime_fit(
     values = np.where(np.isnan(x), 0, each[:, numbers.ravel()].reshape(x.shape)).astype(x.dtype)
     attribution = Attribution(
         "LIME", target.name, target.unit, values, x, found[:, 0], contributions=True,
-        evaluations=float(draws), at_baseline=found[:, 1], drawn=True,
+        evaluations=float(draws), reference=found[:, 1], drawn=True,
     )  # fmt: skip
     return attribution, Surrogate(r2, intercept)
 

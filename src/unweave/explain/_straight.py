@@ -3,17 +3,20 @@ r"""What a function does to its input before it first bends it.
 Many functions are $f = g \circ A$ with an affine $A$: the first products of a net, a change of
 units, a choice of entries. Along a straight path the affine part of every point is on the straight
 line between those of the ends, and $\int \nabla f\, d\alpha = A^T \int \nabla g(A x_\alpha)\,
-d\alpha$; so $A$ is asked for twice and its transpose once, however many points there are.
+d\alpha$; so $A$ is asked for twice and its transpose once, however many points there are. Where a
+few entries are replaced, $A$ changes by what its columns there say.
 """
 
 from collections.abc import Callable, Sequence
 from enum import IntEnum
+from itertools import accumulate
 from typing import Any, NamedTuple, TypeAlias
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, jaxpr_as_fun
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from .._model import Scalar
 
@@ -67,6 +70,45 @@ def path_slope(
 
     slopes = jax.vmap(at)(places)
     return pull([jnp.tensordot(weights.astype(s.dtype), s, 1) for s in slopes])[0]
+
+
+class Column(eqx.Module):
+    r"""What the affine part of a function adds for a direction, $J d$ as one row of numbers."""
+
+    function: Callable[[Array], Scalar]
+
+    def __call__(self, direction: Array) -> Float[Array, " part"]:
+        """Of one direction, shaped as an input."""
+        parts = _parts(self.function, direction)
+        zeros = jnp.zeros_like(direction)
+        pushed = jax.jvp(lambda x: parts.straight(x)[0], (zeros,), (direction,))[1]
+        return jnp.concatenate([jnp.zeros(0, direction.dtype), *map(jnp.ravel, pushed)])
+
+
+class Replaced(eqx.Module):
+    r"""A function with some entries of its input replaced, a window after another: $g(A x + J_w
+    (v - x)_w)$, where `entries` `(window, entry)` $w$ are flat indices, `columns` `(window, entry,
+    part)` are $J$ there, and `value` $v$ is what replaces them."""
+
+    function: Callable[[Array], Scalar]
+    value: Array
+    entries: Int[Array, "window entry"]
+    columns: Float[Array, "window entry part"]
+
+    def __call__(self, x: Array) -> Float[Array, " window"]:
+        """The values at one input, with each window replaced."""
+        parts = _parts(self.function, x)
+        straight, fixed = parts.straight(x)
+        change = jnp.ravel(self.value - x)[self.entries]
+        moved = jnp.einsum("we,wep->wp", change, self.columns)
+        ends = list(accumulate(part.size for part in straight))
+        pieces = jnp.split(moved, ends, axis=1)[:-1]
+        moved = [
+            part[None] + piece.reshape(-1, *part.shape)
+            for part, piece in zip(straight, pieces, strict=True)
+        ]
+        rest = jax.vmap(parts.rest, in_axes=(0, None), axis_size=len(self.entries))
+        return rest(moved, fixed)
 
 
 def _parts(function: Callable[[Array], Scalar], x: Array) -> _Parts:
