@@ -255,7 +255,10 @@ def main() -> None:
                 print(row, flush=True)
                 results["beats"].append(row)
                 keep()
-        results["udr"] = [found for k in KINDS if (found := alike(k, options.seeds))]
+        # what is known of fits whose codes are not here any more stays
+        before = {row["kind"]: row for row in results.get("udr", [])}
+        now = {kind: alike(kind, options.seeds) or before.get(kind) for kind in KINDS}
+        results["udr"] = [row for row in now.values() if row]
         best_boosted(results["beats"])
     keep()
 

@@ -4,7 +4,6 @@ python explain_peer.py WEIGHTS.npz OUT.npz
 """
 
 import json
-import statistics
 import sys
 import time
 
@@ -24,14 +23,14 @@ def network(weights, biases):
 
 
 def timed(call, repeats):
-    began = time.perf_counter()
+    began = time.process_time()
     result = call()
-    cold = time.perf_counter() - began
+    cold = time.process_time() - began
     seconds = []
     for _ in range(repeats):
-        began = time.perf_counter()
+        began = time.process_time()
         call()
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.process_time() - began)
     return result.detach().numpy(), cold, seconds
 
 
@@ -54,15 +53,11 @@ def main():
         ),
     }  # fmt: skip
     found, times = {}, {}
+    # one core for both sides
+    torch.set_num_threads(1)
     for name, call in calls.items():
-        every = {}
-        for threads in (1, 2):
-            torch.set_num_threads(threads)
-            found[name], cold, warm = timed(call, repeats)
-            every[threads] = {"cold": cold, "warm": warm, "threads": threads}
-        # on a busy machine two threads wait for each other: the faster of the two counts
-        best = min(every.values(), key=lambda one: statistics.median(one["warm"]))
-        times[name] = {**best, "cold": every[1]["cold"]}
+        found[name], cold, warm = timed(call, repeats)
+        times[name] = {"cold": cold, "warm": warm}
     versions = {"torch": torch.__version__, "captum": captum.__version__}
     np.savez(sys.argv[2], times=json.dumps({"times": times, "versions": versions}), **found)
 

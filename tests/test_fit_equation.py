@@ -136,7 +136,13 @@ NOISES = {
 }
 
 
-@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize(
+    "noise",
+    [
+        n if n in ("gaussian", "poisson") else pytest.param(n, marks=pytest.mark.slow)
+        for n in NOISES
+    ],
+)
 def test_every_noise_is_fitted_where_its_likelihood_is_highest(noise):
     random, times = np.random.default_rng(1), np.linspace(0, 6, 60)
     clean = 1.5 + (20 - 1.5) * np.exp(-0.7 * times)

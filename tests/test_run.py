@@ -230,7 +230,9 @@ COMMAND = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "kind", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_a_signal_saves_and_ends_with_130(kind, tmp_path, uninterrupted):
     run = tmp_path / "run"
     process = unweave("fit", *COMMAND, "--out", str(run))

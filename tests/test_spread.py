@@ -285,7 +285,9 @@ def until(true, seconds=60.0):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks /proc which processes live")
-@pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "blow", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)]
+)
 def test_a_stopped_comparison_leaves_no_worker_and_goes_on(blow, tmp_path):
     first = start(tmp_path)
     until(lambda: len(list(tmp_path.glob("begun-*"))) == 2)

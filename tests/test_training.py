@@ -213,13 +213,11 @@ _LACKS = {"explained_variance": "gaussian-mixture", "log_density": "autoencoder"
 
 # objectives of their own over one model, which the tests of objectives hold; and what the tests of
 # discrete latents fit
-OBJECTIVES = ("beta-tcvae", "dip-vae", "dip-vae, of samples", "info-vae", "cluster-vae")
+ELSEWHERE = ("beta-tcvae", "dip-vae", "dip-vae, of samples", "info-vae", "cluster-vae", "vq-vae")
+EACH = [pytest.param(n, marks=pytest.mark.slow) if n in ELSEWHERE else n for n in ALL_RECIPES]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=pytest.mark.slow) if n in OBJECTIVES else n for n in ALL_RECIPES],
-)
+@pytest.mark.parametrize("name", EACH)
 def test_every_recipe_fits_and_conforms(name):
     run = fitted(name)
     assert run.result["latents"] == 2
@@ -232,7 +230,7 @@ def test_every_recipe_fits_and_conforms(name):
     assert report.ok, str(report)
 
 
-@pytest.mark.parametrize("name", ALL_RECIPES)
+@pytest.mark.parametrize("name", EACH)
 def test_every_fitted_model_survives_its_file(name, tmp_path):
     run = fitted(name)
     save_model(tmp_path / "model.safetensors", run.model, schema=run.schema)
