@@ -85,6 +85,24 @@ def test_integrated_gradients_are_complete_across_kinks(kinked):
     assert close.values == pytest.approx(fine.values, abs=float(0.02 * np.abs(fine.values).max()))
 
 
+class Threshold(eqx.Module):
+    """-1 below and 1 above, within a millionth of the way."""
+
+    weight: jax.Array
+
+    def __call__(self, x, condition):
+        return jnp.tanh(3e5 * (x @ self.weight - 0.3))
+
+
+def test_integrated_gradients_find_a_threshold_however_sharp():
+    weight = np.linspace(0.2, 1.0, 8, dtype=np.float32)
+    x = np.random.default_rng(1).uniform(0.1, 0.5, size=(12, 8)).astype(np.float32)
+    found = explain.integrated_gradients(Target(Threshold(jnp.asarray(weight)), "side"), x)
+    assert found.completeness.max() <= 0.01
+    parts = x * weight
+    assert found.values == pytest.approx(2 * parts / parts.sum(1, keepdims=True), rel=0.011)
+
+
 def test_what_was_not_observed_has_nothing_to_do_with_it(quadratic, numbers):
     x = numbers[2].copy()
     x[:, 2] = np.nan
