@@ -207,7 +207,7 @@ def of_equation(name: str, seed: int) -> dict:
         found = {
             "finite differences": differences,
             "saliency": explain.saliency(target, z).values,
-            "SmoothGrad": explain.smooth_grad(target, z, level=1e-4).values,
+            "SmoothGrad": explain.smooth_grad(target, z, sigma=1e-4 * z.std(0)).values,
             "gradient times input": np.asarray(
                 explain.gradient_times_input(target, z, baseline=near).values / (z - near)
             ),
@@ -335,9 +335,10 @@ def equation_lines(parts: dict) -> list[str]:
         "", "## Known equations", "",
         "The value in the middle of a course, explained by the latents, at eight random latents a "
         "seed: the correlation of an attribution, for one unit of each latent, with the exact "
-        "sensitivity (forward mode), both times the latent's spread. Contributions are from a "
-        "baseline a thousandth of the way to the prior's centre. The least of all latents and "
-        "seeds; and the worst completeness error of integrated gradients from the centre itself.",
+        "sensitivity (forward mode), both times the latent's spread. SmoothGrad's noise is a ten "
+        "thousandth of that spread; contributions are from a baseline a thousandth of the way to "
+        "the prior's centre. The least of all latents and seeds; and the worst completeness error "
+        "of integrated gradients from the centre itself.",
         "",
     ]  # fmt: skip
     groups: dict[str, list[dict]] = {}

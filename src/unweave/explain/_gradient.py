@@ -116,6 +116,7 @@ def smooth_grad(
     x: np.ndarray | Array,
     *,
     level: float = 0.15,
+    sigma: np.ndarray | Array | float | None = None,
     draws: int = 64,
     conditions: Any = None,
     key: Key | None = None,
@@ -124,12 +125,14 @@ def smooth_grad(
     $\sigma$ the share `level` of the range of `x` (Smilkov et al. 2017, equation 2), over so many
     `draws`.
 
-    `key` draws the noise; without one it is that of the key 0.
+    Entries with units of their own, such as the parameters of an equation, want a `sigma` of their
+    own, which takes the place of `level`: one number, or one for each entry. `key` draws the noise;
+    without one it is that of the key 0.
     """
     if draws < 1 or not level > 0:
         raise ValueError(f"{draws} draws at level {level} were asked for; give at least one, > 0.")
     x = inputs(target, x)
-    smooth = _Smooth(target, level, draws)
+    smooth = _Smooth(target, level, draws, None if sigma is None else _sigma_of(x, sigma))
     values = many(smooth, x, conditions, key_rows(key, len(x)), chunk=rows_of(x, draws))
     return Attribution(
         "SmoothGrad", target.name, target.unit, values, x, values_of(target, x, conditions),
@@ -137,14 +140,26 @@ def smooth_grad(
     )  # fmt: skip
 
 
+def _sigma_of(x: np.ndarray, sigma: np.ndarray | Array | float) -> np.ndarray:
+    """The deviation of each entry's noise."""
+    sigma = np.asarray(sigma, x.dtype)
+    if sigma.shape not in ((), x.shape[1:]) or not (sigma > 0).all():
+        raise ValueError(
+            f"a sigma of shape {sigma.shape}, at least {sigma.min():.3g}, was given for inputs of "
+            f"shape {x.shape[1:]}; give one positive number, or one for each entry."
+        )
+    return np.broadcast_to(sigma, x.shape[1:])
+
+
 class _Smooth(eqx.Module):
     target: Target
     level: float = eqx.field(static=True)
     draws: int = eqx.field(static=True)
+    sigma: np.ndarray | Array | None
 
     def __call__(self, x: Array, condition: Condition, key: Array) -> Array:
-        sigma = self.level * (jnp.nanmax(x) - jnp.nanmin(x))
-        noise = sigma * jax.random.normal(
+        sigma = self.level * (jnp.nanmax(x) - jnp.nanmin(x)) if self.sigma is None else self.sigma
+        noise = jnp.broadcast_to(sigma, x.shape)[None] * jax.random.normal(
             jax.random.wrap_key_data(key), (self.draws, *x.shape), x.dtype
         )
         return jax.vmap(slope, in_axes=(None, 0, None))(
