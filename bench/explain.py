@@ -284,9 +284,8 @@ TOLD = {
     "loud": (
         "## Evidence that is loud", "Series of 64 samples whose class is the sign of a narrow bump "
         "at a random place, beside a rough burst of any sign that means nothing, in noise that is "
-        "fainter than both. What a model without knowledge makes of such an input, too, is most "
-        "where the input is; so redrawn weights, which are to lose the evidence, delete it all "
-        "the same.",
+        "fainter than both. Any model, also one that knows nothing, makes most of such an input "
+        "where the input is, so that a part of the advantage stays with redrawn weights.",
     ),
 }  # fmt: skip
 
