@@ -43,7 +43,7 @@ PEERS = ("KNN", "LOF", "PCA", "OCSVM", "IForest", "ECOD", "COPOD", "HBOS", "Auto
          "DeepSVDD", "stumpy")  # fmt: skip
 #: Peers in which nothing is drawn, and those that take all pairs of windows.
 SURE = ("ECOD", "COPOD", "HBOS", "KNN", "LOF", "PCA", "OCSVM", "stumpy")
-SLOW, FEW = ("LOF", "OCSVM", "stumpy"), 20_000
+SLOW, FEW = ("KNN", "LOF", "OCSVM", "stumpy"), 20_000
 
 
 def trained(recipe: Callable) -> Callable:

@@ -158,7 +158,7 @@ PLANTED = {
 }
 
 
-def on_planted(kind: str, seed: int) -> dict:
+def on_planted(kind: str, seed: int, *, orders: int = 100, redraws: int = 10) -> dict:
     """Every method with its checks, on a classifier of planted evidence."""
     series, n, options, name = PLANTED[kind]
     data = split_at_random(series(n, seed))
@@ -166,7 +166,9 @@ def on_planted(kind: str, seed: int) -> dict:
     x = data.test.observations[data.test.labels == 1][:100]
     target, rows = targets.class_logit(run.model, name), {}
     for method, (call, null) in METHODS.items():
-        trust = explain.trusted(call, target, x, orders=100, null=null, redraws=10, seed=seed)
+        trust = explain.trusted(
+            call, target, x, orders=orders, null=null, redraws=redraws, seed=seed
+        )
         deletion, insertion = trust.orders.deletion, trust.orders.insertion
         rows[method] = {
             "completeness": float(np.median(trust.completeness)),

@@ -435,8 +435,8 @@ def test_what_cannot_be_done_is_said(quadratic, call, sentence):
 
 @pytest.mark.slow
 def test_planted_evidence_is_found_and_lost_with_the_weights():
-    found = SCRIPT.on_planted("words", 0)
+    found = SCRIPT.on_planted("words", 0, orders=20, redraws=5)
     assert found["score"] > 0.95
     for method, row in found["rows"].items():
         assert row["beaten"] >= 0.95, (method, row)
-        assert row["left"] <= 0.4, (method, row)
+        assert row["left"] <= 0.5, (method, row)
