@@ -150,9 +150,14 @@ def key_rows(key: Key | None, n: int) -> np.ndarray:
 
 
 def rows_of(x: np.ndarray, times: int = 1) -> int:
-    """How many rows a chunk has, of which each is worked on `times` times at once: all chunks
-    the same, so that none is padded."""
-    return -(-len(x) // -(-len(x) // most_rows(x, times)))
+    """How many rows a chunk has, of which each is worked on `times` times at once."""
+    return even(len(x), most_rows(x, times))
+
+
+def even(n: int, most: int) -> int:
+    """How many of `n` rows a chunk has where it may have `most`: all chunks the same, so that none
+    is padded."""
+    return -(-n // -(-n // most))
 
 
 def most_rows(x: np.ndarray, times: int = 1) -> int:

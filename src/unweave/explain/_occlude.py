@@ -18,6 +18,7 @@ from ..targets import Target
 from ._attribution import (
     CHUNK_NUMBERS,
     Attribution,
+    even,
     inputs,
     key_rows,
     rows_of,
@@ -84,27 +85,18 @@ def _by_columns(
         few = len(x) * count < 4 * size
         if double or few or conditions is not None or np.isnan(x).any():
             return None
-        function = _Unconditional(target)
-        numbers = numbers_of(Column(function), x[:1])
+        column = Column(target)
+        numbers = numbers_of(column, x[:1])
     if size * numbers > CHUNK_NUMBERS:
         return None
-    columns = many(Column(function), np.eye(size, dtype=x.dtype).reshape(-1, *x.shape[1:]))
+    columns = many(column, np.eye(size, dtype=x.dtype).reshape(-1, *x.shape[1:]))
     entries = np.nonzero(masks.reshape(count, -1))[1].reshape(count, -1)
     value = np.broadcast_to(np.asarray(fill.value, x.dtype), x.shape[1:])
-    replaced = Replaced(function, *map(jnp.asarray, (value, entries, columns[entries])))
-    chunk = max(1, _IN_CACHE // (count * numbers))
-    hidden = many(replaced, x, chunk=-(-len(x) // -(-len(x) // chunk))).astype(np.float64)
+    replaced = Replaced(target, *map(jnp.asarray, (value, entries, columns[entries])))
+    chunk = even(len(x), max(1, _IN_CACHE // (count * numbers)))
+    hidden = many(replaced, x, chunk=chunk).astype(np.float64)
     base = np.broadcast_to(value, x.shape)
     return hidden, *values_and_baseline(target, x, base)
-
-
-class _Unconditional(eqx.Module):
-    """A target without a condition, as a function of its input alone."""
-
-    target: Target
-
-    def __call__(self, x: Array) -> Array:
-        return self.target(x, None)
 
 
 @dataclass(frozen=True, eq=False)
